@@ -1,0 +1,10 @@
+"""Catalog rules (目录): what a disease group is, the text a catalog is published in, editions, scores from history.
+
+disease_group.py     the group, its key, the order of diagnosis keys
+conjunctions.py      the procedure grammar: `/` any of, `+` and
+edition.py           code tables and the published, immutable edition
+catalog_text.py      a catalog file in and, byte for byte, out again
+score_derivation.py  groups and scores built from history
+reference_costs.py   mean cost of a group, per hospital level, of last year
+score_edits.py       edits and overlays that keep Σ score × n
+"""
