@@ -157,6 +157,12 @@ def test_export_equals_import_in_every_dialect(content: bytes) -> None:
 def test_needless_quotes_are_said_before_they_are_lost() -> None:
     reading = read_catalog(_file('"1",A01.4,A01.4,x,4,,,,,core,2,205,1'), TABLES, score_places=0)
     assert [one.code for one in reading.warnings] == ["text_not_canonical"]
+    assert len(reading.groups) == 1
+
+
+def test_blank_lines_are_passed_over_with_the_same_warning() -> None:
+    reading = read_catalog(_file("1,A01.4,A01.4,x,4,,,,,core,2,205,1", "", ""), TABLES, score_places=0)
+    assert ([one.code for one in reading.warnings], reading.refusals) == (["text_not_canonical"], ())
 
 
 @pytest.mark.parametrize(

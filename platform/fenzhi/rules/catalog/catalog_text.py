@@ -111,7 +111,7 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
     body = text.removeprefix(_BOM)
     newline = "\r\n" if "\r\n" in body else "\n"
     try:
-        rows = list(csv.reader(re.split(r"(?<=\n)", body), strict=True))
+        rows = list(csv.reader(re.findall(r"[^\n]*\n|[^\n]+", body), strict=True))
     except csv.Error as error:
         return _nothing(
             Refusal(
@@ -141,7 +141,8 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
     dialect = CatalogDialect(columns, newline, bom, final_newline=body.endswith(("\n", "\r\n")))
     reader = _RowReader(tables, score_places)
     for number, cells in enumerate(rows[1:], start=2):
-        reader.read(number, columns, cells)
+        if cells:
+            reader.read(number, columns, cells)
     groups = tuple(reader.groups)
     if not reader.refusals and write_catalog(groups, dialect) != content:
         reader.warnings.append(
