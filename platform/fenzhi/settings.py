@@ -1,0 +1,148 @@
+"""Settings from the environment (环境配置): every name begins with `FENZHI_`.
+
+Read by the shells only: the commands, the API, the workers and the migrations. Everyone else receives values. A secret
+may come from a file instead: `FENZHI_DATABASE_URL_FILE` names a file that holds what `FENZHI_DATABASE_URL` would say.
+Setting both is refused, because nobody could tell which one was meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "FENZHI_"
+SECRETS = ("database_url", "app_database_url", "redis_url", "master_key")
+DEVELOPMENT_ISSUER = "fenzhi-development"
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Secrets out of files (文件中的密钥): `FENZHI_<SECRET>_FILE`, trailing line ends dropped."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE", "")
+        if field_name not in SECRETS or not path:
+            return None, field_name, False
+        if os.environ.get(f"{PREFIX}{field_name.upper()}", ""):
+            raise ValueError(f"{PREFIX}{field_name.upper()} and its _FILE are both set; keep one")
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except OSError as error:
+            raise ValueError(f"{PREFIX}{field_name.upper()}_FILE: {path}: {error.strerror}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """All settings of one process (进程配置). An empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = None
+    """DSN of the role that owns the schema and runs the migrations (迁移用属主连接). Unset: the embedded server."""
+    app_database_url: SecretStr | None = None
+    """DSN of the login role `fenzhi_app` (应用连接): owns nothing, no superuser, cannot bypass row level security."""
+    redis_url: SecretStr | None = None
+    """The doorbell of the jobs (任务提醒). Unset: the embedded server."""
+    state_dir: Path = Field(default_factory=lambda: default_state_dir())
+    """Where embedded servers, keys, logs and the status file live (状态目录)."""
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=0, ge=0, le=65535)
+    """0: the port of the last run if it is still free, else any free one."""
+    master_key: SecretStr | None = None
+    """Base64 of 32 random bytes; wraps the tenants' data keys (主密钥). Usually given as FENZHI_MASTER_KEY_FILE."""
+    jwt_issuer: str = ""
+    """Issuer of access tokens (令牌签发方). Empty: the development issuer, on loopback only."""
+    jwt_audience: str = "fenzhi"
+    jwt_public_keys: Path | None = None
+    """File with the issuer's public keys as a JWK set (公钥集)."""
+    dev_issuer: bool = True
+    """Whether the development issuer may stand in where no issuer is named (开发用签发方)."""
+    log_level: str = "INFO"
+    worker_concurrency: int = Field(default=2, ge=1, le=64)
+    required_extensions: tuple[str, ...] = ()
+    """Database extensions that must be there (必需扩展), as a JSON list."""
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.upper()
+        if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("one of DEBUG, INFO, WARNING, ERROR")
+        return level
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        if self.jwt_issuer and self.jwt_issuer != DEVELOPMENT_ISSUER and self.jwt_public_keys is None:
+            raise ValueError("FENZHI_JWT_ISSUER without FENZHI_JWT_PUBLIC_KEYS: no token could be verified")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the API listens on this machine only (仅本机)."""
+        return is_loopback(self.api_host)
+
+    @property
+    def external_issuer(self) -> bool:
+        """Whether tokens come from somebody else's issuer (外部签发方)."""
+        return self.jwt_issuer not in ("", DEVELOPMENT_ISSUER)
+
+    @property
+    def development(self) -> bool:
+        """Whether development accounts and tokens exist (开发模式): loopback, no external issuer, not switched off."""
+        return self.dev_issuer and self.loopback and not self.external_issuer
+
+    @property
+    def token_issuer(self) -> str:
+        """The one issuer whose tokens are accepted (可信签发方)."""
+        return self.jwt_issuer or DEVELOPMENT_ISSUER
+
+    @property
+    def token_keys_file(self) -> Path | None:
+        """The JWK set to verify tokens with (验签公钥文件); None where nothing can be verified."""
+        if self.jwt_public_keys is not None:
+            return self.jwt_public_keys
+        return self.state_dir / "keys" / "development-issuer.jwks.json" if self.development else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine only (本机地址)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def default_state_dir() -> Path:
+    """`./.fenzhi`, or a folder under the user's state home when the working folder cannot be written (默认状态目录)."""
+    here = Path.cwd()
+    if os.access(here / ".fenzhi" if (here / ".fenzhi").exists() else here, os.W_OK):
+        return here / ".fenzhi"
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return home / "fenzhi" / hashlib.sha256(bytes(here)).hexdigest()[:12]

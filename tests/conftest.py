@@ -1,0 +1,101 @@
+"""Servers and databases shared by all tests.
+
+Real PostgreSQL and Redis, always: embedded ones, or those named by FENZHI_TEST_DATABASE_URL (a superuser, or a role with
+CREATEROLE and CREATEDB) and FENZHI_TEST_REDIS_URL. Every database is built by running the migrations.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fenzhi.cli import database_roles
+from fenzhi.cli.servers import ServerAddresses, Servers
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared data beside the checkout; skips, or fails where FENZHI_REQUIRE_SHARED=1, when absent."""
+    folder = Path(os.environ.get("FENZHI_SHARED") or ROOT.parent / "shared")
+    if not folder.is_dir():
+        reason = f"no shared data at {folder}; FENZHI_SHARED names another place"
+        if os.environ.get("FENZHI_REQUIRE_SHARED") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that other accounts may enter, unlike pytest's own: as root, servers run as `nobody`."""
+    folder = Path(tempfile.mkdtemp(prefix="fenzhi-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def running_servers(open_folder: Path) -> Iterator[Servers]:
+    """The servers themselves: started once per session, thrown away afterwards."""
+    redis_url = os.environ.get("FENZHI_TEST_REDIS_URL", "")
+    given = os.environ.get("FENZHI_TEST_DATABASE_URL", "")
+    if given:
+        owner_dsn, app_dsn = database_roles.bootstrap_roles(
+            given, owner_password=uuid.uuid4().hex, application_password=uuid.uuid4().hex
+        )
+        servers = Servers(open_folder / "state", database_url=owner_dsn, app_database_url=app_dsn, redis_url=redis_url)
+    else:
+        servers = Servers(open_folder / "state", durable=False, redis_url=redis_url)
+    servers.start()
+    yield servers
+    servers.remove()
+
+
+@pytest.fixture(scope="session")
+def servers(running_servers: Servers) -> ServerAddresses:
+    """Addresses of the servers; the database they name is empty."""
+    return running_servers.addresses
+
+
+@pytest.fixture(scope="session")
+def migrated(running_servers: Servers) -> Iterator[ServerAddresses]:
+    """Addresses of a database built by running the migrations, shared by the session."""
+    name = f"fenzhi_test_{uuid.uuid4().hex[:8]}"
+    addresses = running_servers.create_database(name)
+    migrate(addresses)
+    yield addresses
+    running_servers.drop_database(name)
+
+
+@pytest.fixture
+def new_database(running_servers: Servers) -> Iterator[Callable[..., ServerAddresses]]:
+    """Make a database of the test's own: `new_database()` is empty, `new_database(migrated=True)` has the tables."""
+    made: list[str] = []
+
+    def make(*, migrated: bool = False) -> ServerAddresses:
+        made.append(f"fenzhi_test_{uuid.uuid4().hex[:8]}")
+        addresses = running_servers.create_database(made[-1])
+        if migrated:
+            migrate(addresses)
+        return addresses
+
+    yield make
+    for name in made:
+        running_servers.drop_database(name)
+
+
+def migrate(addresses: ServerAddresses) -> None:
+    """Run the migrations, in a thread without an event loop: they bring their own."""
+    from fenzhi_migrations.upgrade import upgrade_to_head
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(upgrade_to_head, addresses.owner_dsn).result()
