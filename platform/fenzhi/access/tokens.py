@@ -1,0 +1,103 @@
+"""Access tokens (访问令牌): verify a signature and its claims, nothing more.
+
+Who the subject is and what it may do is looked up for every request: a token carries a tenant and a role only as a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from fenzhi.rules.refusals import FenzhiError
+
+TOKEN_TYPE = "at+jwt"
+MAX_LIFETIME_S = 15 * 60
+LEEWAY_S = 30
+ALGORITHMS = ("ES256", "RS256")
+
+
+class Unauthenticated(FenzhiError):
+    """No valid token (未认证). The message never says which check failed to a stranger."""
+
+    code = "UNAUTHENTICATED"
+    http_status = 401
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("未提供有效的访问令牌。", "No valid access token.")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says (令牌声明)."""
+
+    issuer: str
+    subject: str
+    client_id: str
+    tenant: str
+    role: str
+    epoch: int
+    token_id: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Trusted keys of one issuer (令牌校验器), by key id. Several keys may live side by side during a rotation."""
+
+    issuer: str
+    audience: str
+    keys: Mapping[str, EllipticCurvePublicKey | RSAPublicKey]
+
+    def verify(self, token: str) -> Claims:
+        """The claims of a token. Raises: Unauthenticated.
+
+        Pins the algorithms to the kind of the key, requires typ, kid, iss, aud, sub, iat, exp, jti, client_id, tid, role and epoch, and
+        caps the lifetime: PyJWT accepts any `exp` and any `typ`.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as exc:
+            raise Unauthenticated("malformed") from exc
+        key = self.keys.get(str(header.get("kid", "")))
+        if key is None:
+            raise Unauthenticated("unknown key")
+        if str(header.get("typ", "")).lower() != TOKEN_TYPE:
+            raise Unauthenticated("not an access token")
+        algorithm = "ES256" if isinstance(key, EllipticCurvePublicKey) else "RS256"
+        if header.get("alg") != algorithm:
+            raise Unauthenticated("algorithm")
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=LEEWAY_S,
+                options={"require": ["exp", "iat", "aud", "iss", "sub", "jti"]},
+            )
+        except jwt.PyJWTError as exc:
+            raise Unauthenticated(type(exc).__name__) from exc
+        texts = {name: claims.get(name) for name in ("sub", "client_id", "tid", "role", "jti")}
+        if not all(isinstance(value, str) and value for value in texts.values()):
+            raise Unauthenticated("claims")
+        issued, expires, epoch = claims["iat"], claims["exp"], claims.get("epoch")
+        if not all(isinstance(value, int) and not isinstance(value, bool) for value in (issued, expires, epoch)):
+            raise Unauthenticated("claims")
+        if not 0 < expires - issued <= MAX_LIFETIME_S:
+            raise Unauthenticated("lifetime")
+        return Claims(
+            issuer=self.issuer,
+            subject=str(texts["sub"]),
+            client_id=str(texts["client_id"]),
+            tenant=str(texts["tid"]),
+            role=str(texts["role"]),
+            epoch=int(epoch),
+            token_id=str(texts["jti"]),
+            expires_at=expires,
+        )

@@ -1,0 +1,211 @@
+"""The unit of work (事务单元): one transaction, in one scope, committed at the edge.
+
+The login role can do nothing by itself. Each transaction takes one NOLOGIN role and the `fenzhi.*` settings of its scope, both
+local to the transaction, so that a pooled connection carries nothing to the next user. An empty setting means nobody.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Executable, Row, Table, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.rules.refusals import Conflict, FenzhiError
+
+BUSINESS_ZONE = "Asia/Shanghai"
+
+_STATEMENT_TIMEOUT_MS = {
+    DatabaseRole.HOSPITAL: 5_000,
+    DatabaseRole.COUNTY: 10_000,
+    DatabaseRole.AREA: 15_000,
+    DatabaseRole.PROVINCE: 30_000,
+    DatabaseRole.OPERATOR: 15_000,
+    DatabaseRole.WORKER: 0,
+}
+"""How long one statement may run for each level; the worker is bounded by its lease instead."""
+
+
+class Unavailable(FenzhiError):
+    """No database connection in time (服务繁忙): try again."""
+
+    code = "UNAVAILABLE"
+    http_status = 503
+
+
+def new_id() -> uuid.UUID:
+    """A fresh time-ordered key (UUIDv7 主键)."""
+    return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
+
+
+class UnitOfWork:
+    """One open transaction in one scope (事务单元). Repositories take it; nobody but `Database` commits it."""
+
+    def __init__(self, connection: AsyncConnection, scope: Scope) -> None:
+        self.connection = connection
+        self.scope = scope
+        self._after_commit: list[Callable[[], Awaitable[None]]] = []
+
+    async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
+        """Run a statement; the number of rows it touched."""
+        result = await self.connection.execute(statement, parameters)
+        return int(result.rowcount)
+
+    async def rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """All rows of a query."""
+        return (await self.connection.execute(statement, parameters)).all()
+
+    async def first(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        """The first row of a query, or none."""
+        return (await self.connection.execute(statement, parameters)).first()
+
+    async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The single value of a query, or None."""
+        return (await self.connection.execute(statement, parameters)).scalar()
+
+    async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows given as mappings; nothing for an empty sequence."""
+        if rows:
+            await self.connection.execute(table.insert(), list(rows))
+
+    async def copy_in(self, table: Table, columns: Sequence[str], records: Iterable[tuple[Any, ...]]) -> int:
+        """Bulk-insert through a temporary staging table (批量写入), so that row level security checks every row.
+
+        COPY into a table with row level security is refused by PostgreSQL, hence COPY to staging, then INSERT … SELECT.
+        Returns the number of rows inserted.
+        """
+        raw = await self.connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        staging = f"staging_{table.name}"
+        names = ", ".join(columns)
+        await driver.execute(
+            f"create temporary table if not exists {staging} on commit drop as select {names} from {table.name} with no data"
+        )
+        await driver.execute(f"truncate {staging}")
+        await driver.copy_records_to_table(staging, records=records, columns=list(columns))
+        status: str = await driver.execute(f"insert into {table.name} ({names}) select {names} from {staging}")
+        return int(status.rsplit(" ", 1)[-1])
+
+    async def now(self) -> datetime:
+        """The database's time at the start of this transaction (数据库时间)."""
+        return await self.scalar(text("select now()"))  # type: ignore[no-any-return]
+
+    async def today(self) -> Any:
+        """The business day in Asia/Shanghai, from the database (业务日期)."""
+        return await self.scalar(text("select (now() at time zone 'Asia/Shanghai')::date"))
+
+    async def try_lock(self, name: str) -> bool:
+        """Take a transaction-long advisory lock by name, or say that somebody holds it (咨询锁)."""
+        return bool(
+            await self.scalar(text("select pg_try_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        )
+
+    @asynccontextmanager
+    async def as_role(self, role: DatabaseRole) -> AsyncIterator[None]:
+        """Take another database role for a few statements of this transaction (临时角色)."""
+        await self.connection.execute(text(f"set local role {role.value}"))
+        try:
+            yield
+        finally:
+            await self.connection.execute(text(f"set local role {self.scope.role.value}"))
+
+    def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something once the facts are safe, such as ringing the worker's bell; its failure loses nothing."""
+        self._after_commit.append(act)
+
+
+class Database:
+    """The application's connections (数据库). One per process."""
+
+    def __init__(self, dsn: str, *, pool_size: int = 10, application: str = "fenzhi") -> None:
+        _scheme, _separator, rest = dsn.partition("://")
+        self.dsn = dsn
+        self.engine: AsyncEngine = create_async_engine(
+            f"postgresql+asyncpg://{rest}",
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=5,
+            pool_recycle=300,
+            pool_pre_ping=True,
+            pool_reset_on_return=None,
+            connect_args={
+                "server_settings": {"application_name": application, "jit": "off", "TimeZone": BUSINESS_ZONE}
+            },
+        )
+        _carry_nothing_over(self.engine)
+
+    @asynccontextmanager
+    async def unit_of_work(self, scope: Scope) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction in a scope; commit when the block ends well, roll back otherwise (事务).
+
+        Raises: Unavailable when no connection is free in time; Conflict for a concurrent change.
+        """
+        try:
+            async with self.engine.connect() as connection, connection.begin():
+                await _enter(connection, scope)
+                uow = UnitOfWork(connection, scope)
+                yield uow
+        except PoolTimeout as exc:
+            raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
+        except DBAPIError as exc:
+            raise translated(exc) from exc
+        for act in uow._after_commit:
+            await act()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+async def _enter(connection: AsyncConnection, scope: Scope) -> None:
+    settings = scope.settings()
+    timeout = _STATEMENT_TIMEOUT_MS[scope.role]
+    calls = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(settings))
+    await connection.execute(text(f"set local role {scope.role.value}"))
+    await connection.execute(
+        text(f"select {calls}, set_config('statement_timeout', '{timeout}', true)"),
+        {f"v{i}": value for i, value in enumerate(settings.values())},
+    )
+
+
+def _carry_nothing_over(engine: AsyncEngine) -> None:
+    """Reset a connection when it returns to the pool: no role, no setting, no temporary table may outlive its user."""
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def _reset(dbapi_connection: Any, _record: Any, state: Any) -> None:
+        if state.terminate_only:
+            return
+        dbapi_connection.rollback()
+        dbapi_connection.run_async(lambda driver: driver.execute("reset all; reset role; discard temp"))
+
+
+_BY_SQLSTATE = {
+    "23505": ("ALREADY_EXISTS", "相同的记录已存在。", "The same record exists already."),
+    "23503": ("NOT_FOUND", "引用的对象不存在。", "A referenced object does not exist."),
+    "23514": ("RULE_OF_STORE", "数据不符合约束。", "The data break a rule of the store."),
+    "23001": ("IMMUTABLE", "该记录不可更改。", "The record may not be changed."),
+    "40001": ("TRY_AGAIN", "并发冲突，请重试。", "A concurrent change; try again."),
+    "40P01": ("TRY_AGAIN", "并发冲突，请重试。", "A concurrent change; try again."),
+    "55P03": ("TRY_AGAIN", "资源被占用，请重试。", "The record is locked; try again."),
+    "57014": ("TIMED_OUT", "查询超时，请缩小范围。", "The query took too long; narrow it."),
+    "42501": ("FORBIDDEN", "无权进行此操作。", "This is not permitted."),
+}
+
+
+def translated(exc: DBAPIError) -> Exception:
+    """The conflict a database error stands for, or the error itself when it is our own mistake (错误转译)."""
+    sqlstate = getattr(exc.orig, "sqlstate", None) or ""
+    if sqlstate in _BY_SQLSTATE:
+        code, zh, en = _BY_SQLSTATE[sqlstate]
+        return Conflict(zh, en, code=code)
+    if sqlstate.startswith(("08", "57P")) or exc.connection_invalidated:
+        return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")
+    return exc

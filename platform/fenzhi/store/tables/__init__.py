@@ -1,0 +1,17 @@
+"""All tables (数据表), one module per noun. Importing this package fills `metadata`."""
+
+from fenzhi.store.tables import catalog, clearing, fund, jobs, policy, registry, scorecard, submission
+from fenzhi.store.tables.base import TableClass, metadata
+
+__all__ = [
+    "TableClass",
+    "catalog",
+    "clearing",
+    "fund",
+    "jobs",
+    "metadata",
+    "policy",
+    "registry",
+    "scorecard",
+    "submission",
+]
