@@ -31,6 +31,9 @@ from fenzhi.rules.quantities import exact_decimal
 _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _DATE_TAG = "tag:yaml.org,2002:timestamp"
+_UNITS = frozenset(unit.value for unit in Unit)
+_LAYERS = frozenset(layer.value for layer in Layer)
+_STANDINGS = frozenset(standing.value for standing in Standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ class _FileReader:
             self._field(f"{prefix}.{name}", node)
         for node in self._sequence(whole["values"]):
             self._value(prefix, node)
+        if any(fault.file == self.file for fault in self.faults):
+            return  # a value that did not read would only be reported twice
         given = {value.key for value in self.values}
         for key, field in self.fields.items():
             if field.national_default != (key in given):
@@ -157,7 +162,7 @@ class _FileReader:
         text = {name: self._text(part) for name, part in parts.items() if name in texts}
         flag = {name: self._flag(part) for name, part in parts.items() if name in flags}
         lists = {name: self._texts(parts[name]) for name in ("layers", "allowed", "columns") if name in parts}
-        if text["unit"] not in Unit:
+        if text["unit"] not in _UNITS:
             known = ", ".join(Unit)
             self._fault(parts["unit"], f"未知单位；可用：{known}。", f"unknown unit {text['unit']}; one of {known}.")
             return
@@ -170,7 +175,7 @@ class _FileReader:
         layers = lists.get("layers", tuple(Layer))
         entered_by = text.get("entered_by", Layer.AREA.value)
         for layer in (*layers, entered_by):
-            if layer not in Layer:
+            if layer not in _LAYERS:
                 self._fault(node, f"未知层级 {layer}。", f"unknown layer {layer}.")
                 return
         self.fields[key] = PolicyField(
@@ -192,7 +197,9 @@ class _FileReader:
         )
 
     def _value(self, prefix: str, node: yaml.Node) -> None:
-        parts = self._mapping(node, required=("effective_from", "set", "source", "excerpt"), allowed=("insurance",))
+        parts = self._mapping(
+            node, required=("effective_from", "set", "source"), allowed=("insurance", "excerpt", "gist")
+        )
         if not parts:
             return
         source = self._mapping(
@@ -201,7 +208,7 @@ class _FileReader:
         if not source:
             return
         standing = self._text(source["standing"])
-        if standing not in Standing:
+        if standing not in _STANDINGS:
             known = ", ".join(Standing)
             self._fault(source["standing"], f"未知文件效力；可用：{known}。", f"unknown standing; one of {known}.")
             return
@@ -211,11 +218,14 @@ class _FileReader:
             self._text(source["document"]),
             issued_on,
             self._text(source["part"]) if "part" in source else "",
-            self._text(parts["excerpt"]),
+            self._text(parts["excerpt"]) if "excerpt" in parts else "",
+            self._text(parts["gist"]) if "gist" in parts else "",
             Standing(standing),
         )
-        if Standing(standing) in (Standing.IN_FORCE, Standing.DRAFT) and issued_on is None:
-            self._fault(parts["source"], "缺少发文日期 issued_on。", "issued_on is missing.")
+        if Standing(standing) is Standing.IN_FORCE and issued_on is None:
+            self._fault(parts["source"], "现行文件须有发文日期 issued_on。", "a document in force needs issued_on.")
+        if not document.excerpt and not document.gist:
+            self._fault(node, "缺少原文 excerpt 或要旨 gist。", "an excerpt or a gist is missing.")
         for name, content_node in self._entries(parts["set"]):
             field = self.fields.get(f"{prefix}.{name}")
             if field is None:
