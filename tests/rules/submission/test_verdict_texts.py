@@ -44,7 +44,7 @@ def test_every_code_is_given_by_a_rule_or_by_the_reader_and_none_is_idle():
     )
     named = set(re.findall(r'"([A-Z][A-Z0-9_]{5,})"', sources))
     assert named >= set(VERDICT_TEXTS)
-    assert {name for name in named if name not in VERDICT_TEXTS} == set()
+    assert named - set(VERDICT_TEXTS) == {"GB18030"}  # An encoding, not a code.
 
 
 def test_slots_are_filled_once_and_other_braces_stay():

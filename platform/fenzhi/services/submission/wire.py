@@ -151,8 +151,9 @@ def settlement_list(wire: WireList) -> SettlementList:
     for unused in (wire.self_paid, wire.own_paid):
         fen(unused)
     for item in wire.items or ():
-        for unused in (item.class_a, item.class_b, item.own_expense, item.other):
-            fen(unused)
+        if item.class_a or item.class_b or item.own_expense or item.other:
+            for unused in (item.class_a, item.class_b, item.own_expense, item.other):
+                fen(unused)
     return SettlementList(
         wire.setl_id or None,
         1 if wire.version is None else wire.version,
@@ -207,7 +208,13 @@ def settlement_list(wire: WireList) -> SettlementList:
 
 def fen(text: str | None) -> int | None:
     """Fen of an amount in yuan, None for none (金额转分). Raises: ValueError."""
-    return fen_from_yuan(text) if text else None
+    if not text:
+        return None
+    if text[-3:-2] == ".":  # The ordinary spelling; anything else is left to the rule.
+        digits = text[:-3] + text[-2:]
+        if 3 <= len(digits) <= 16 and digits.isascii() and digits.isdigit():
+            return int(digits)
+    return fen_from_yuan(text)
 
 
 def flag(text: str | None) -> bool | None:
