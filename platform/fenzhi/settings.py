@@ -7,6 +7,8 @@ Setting both is refused, because nobody could tell which one was meant.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import ipaddress
 import os
@@ -100,6 +102,18 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, SecretFiles(settings_cls)
+
+    def master_key_bytes(self) -> bytes:
+        """The master key (主密钥字节). Raises: ValueError when none is set or it is not base64 of 32 bytes."""
+        if self.master_key is None:
+            raise ValueError("FENZHI_MASTER_KEY or FENZHI_MASTER_KEY_FILE is not set")
+        try:
+            key = base64.b64decode(self.master_key.get_secret_value(), validate=True)
+        except binascii.Error as error:
+            raise ValueError("FENZHI_MASTER_KEY is not base64") from error
+        if len(key) != 32:
+            raise ValueError(f"FENZHI_MASTER_KEY holds {len(key)} bytes, not 32")
+        return key
 
     @property
     def loopback(self) -> bool:

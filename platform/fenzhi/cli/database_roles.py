@@ -68,6 +68,37 @@ def bootstrap_application_role(owner_dsn: str, *, application_password: str) -> 
     return replace_dsn(owner_dsn, user=APPLICATION, password=application_password)
 
 
+def bootstrap_external(administrator_dsn: str, *, owner_dsn: str, application_dsn: str) -> None:
+    """Make what the two DSNs name (初始化外部库): roles with those passwords, and the owner's database.
+
+    Raises: Conflict `DSN_UNFIT` unless the DSNs name `fenzhi_owner` and `fenzhi_app`, with passwords, on one database.
+    """
+    owner, application = urlsplit(owner_dsn), urlsplit(application_dsn)
+    faults = [
+        f"{name}: user {expected} with a password"
+        for name, parts, expected in (
+            ("FENZHI_DATABASE_URL", owner, OWNER),
+            ("FENZHI_APP_DATABASE_URL", application, APPLICATION),
+        )
+        if parts.username != expected or not parts.password
+    ]
+    if not owner.path.strip("/") or owner.path != application.path:
+        faults.append("both DSNs: the same database")
+    if faults:
+        raise Conflict(
+            f"连接串须为：{'；'.join(faults)}。",
+            f"The DSNs must name: {'; '.join(faults)}.",
+            code="DSN_UNFIT",
+            hint=f"postgresql://{OWNER}:…@host:5432/{DATABASE} and postgresql://{APPLICATION}:…@host:5432/{DATABASE}",
+        )
+    bootstrap_roles(
+        administrator_dsn,
+        owner_password=unquote(owner.password or ""),
+        application_password=unquote(application.password or ""),
+        database=unquote(owner.path.strip("/")),
+    )
+
+
 def create_database(superuser_dsn: str, name: str, *, template: str = "template0") -> None:
     """Make a database owned by `fenzhi_owner` (新建数据库), a copy of `template`."""
     with_connection(superuser_dsn, lambda connection: _create_database(connection, name, template))

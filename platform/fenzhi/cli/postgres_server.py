@@ -93,6 +93,7 @@ class PostgresServer:
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
+            start_new_session=True,
             check=False,
         )
         if done.returncode != 0:
@@ -123,6 +124,7 @@ class PostgresServer:
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,
+                start_new_session=True,
                 check=False,
             )
         finally:

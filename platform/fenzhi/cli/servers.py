@@ -140,9 +140,8 @@ class Servers:
             owner_dsn = database_roles.replace_dsn(self._database_url)
             app_dsn = self._app_database_url or self._application_dsn(owner_dsn, kept)
         else:
-            assert_home = _present(home)
             self._postgres = PostgresServer(
-                assert_home, logs / "postgres.log", kept.secret("superuser"), kept.port("postgres"), self._durable
+                _present(home), logs / "postgres.log", kept.secret("superuser"), kept.port("postgres"), self._durable
             )
             if kept.made_now("superuser"):
                 self._postgres.reset_password()

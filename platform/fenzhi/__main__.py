@@ -1,0 +1,8 @@
+"""`python -m fenzhi` is the command `fenzhi`."""
+
+from __future__ import annotations
+
+from fenzhi.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""The command `fenzhi` (命令行).
+
+Exit codes: 0 done; 1 partly done, or crashed; 2 refused; 3 not reached. With `--json` standard output holds JSON and nothing
+else; what a person may like to know goes to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fenzhi.rules.refusals import DataRefused, FenzhiError, InvariantBroken
+from fenzhi.settings import Settings
+
+OK, CRASHED, REFUSED, UNREACHED = 0, 1, 2, 3
+_UNREACHED_CODES = frozenset({"NOT_RUNNING", "DATABASE_UNREACHABLE", "UNAVAILABLE", "API_UNREACHABLE"})
+
+app = typer.Typer(
+    name="fenzhi",
+    help="Fenzhi (分值): exact, explained, replayable DIP payment (按病种分值付费).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+database_app = typer.Typer(
+    no_args_is_help=True, help="Database roles, for whoever administers the server (数据库角色)."
+)
+app.add_typer(database_app, name="db")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
+# Their options belong to the modules they come from; this shell only hands them over.
+_HANDED_OVER = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def say(zh: str, en: str) -> None:
+    """One line for a person, on standard error (提示)."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{escape(zh)} [dim]{escape(en)}[/dim]", emoji=False)
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return when ready.")] = False,
+) -> None:
+    """Start everything: servers, migrations, API, worker (启动平台). Ctrl-C stops it cleanly."""
+    from fenzhi.cli.up import start_detached, supervise
+
+    settings = Settings()
+    if not detach:
+        supervise(settings, say=say)
+        return
+    status = start_detached(settings, say=say)
+    say(f"平台已在后台运行：{status.api_url}", f"Running in the background: {status.api_url}")
+    say("停止：fenzhi down", "Stop it by: fenzhi down")
+
+
+@app.command()
+def down() -> None:
+    """Stop the platform of this state folder (停止平台)."""
+    from fenzhi.cli.up import stop_platform
+
+    if stop_platform(Settings().state_dir):
+        say("平台已停止。", "Stopped.")
+    else:
+        say("没有正在运行的平台。", "Nothing was running.")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Where the running platform is: API, DSNs, process numbers (运行状态). Shows passwords to whoever started it."""
+    from fenzhi.cli.database_roles import safe_dsn
+    from fenzhi.cli.status import running_status
+
+    found = running_status(Settings().state_dir)
+    shown: dict[str, Any] = {
+        "api_url": found.api_url,
+        "owner_dsn": found.owner_dsn,
+        "app_dsn": found.app_dsn,
+        "redis_url": found.redis_url,
+        "pids": found.pids,
+        "state_dir": found.state_dir,
+    }
+    if as_json:
+        print_json(shown)
+        return
+    for name in ("owner_dsn", "app_dsn", "redis_url"):
+        shown[name] = safe_dsn(shown[name])
+    table = Table(show_header=False, box=None)
+    for name, value in shown.items():
+        text = ", ".join(f"{key} {pid}" for key, pid in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(name, text)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def tenants(as_json: Json = False) -> None:
+    """The tenant tree: operator, provinces, cities, counties, hospitals (租户清单)."""
+    from fenzhi.cli.tokens import list_tenants
+
+    found = list_tenants(Settings())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("code", "name", "kind", "parent")
+    for tenant in found:
+        table.add_row(tenant["code"], tenant["name"], tenant["kind"], tenant["parent"])
+    Console().print(table)
+
+
+@app.command()
+def token(
+    tenant: Annotated[str, typer.Option("--tenant", help="Code of a tenant, see fenzhi tenants.")],
+    role: Annotated[str, typer.Option("--role", help="Name of a role, such as hospital_submitter.")],
+    as_json: Json = False,
+) -> None:
+    """A development access token, at most fifteen minutes (开发令牌). On one's own machine only."""
+    from fenzhi.cli.tokens import development_token
+
+    issued = development_token(Settings(), tenant=tenant, role=role)
+    if as_json:
+        print_json({**asdict(issued), "expires_at": issued.expires_at.isoformat()})
+    else:
+        print(issued.token)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Name what is wrong and how to mend it (自检). Exit 2 when something is."""
+    from fenzhi.cli.doctor import examine
+
+    findings = examine(Settings())
+    wrong = [finding for finding in findings if finding.severity == "error"]
+    if as_json:
+        print_json({"ok": not wrong, "findings": [asdict(finding) for finding in findings]})
+    else:
+        console = Console(highlight=False)
+        for finding in findings:
+            mark = {"ok": "[green]✓[/green]", "note": "[yellow]·[/yellow]", "error": "[red]✗[/red]"}[finding.severity]
+            console.print(f"{mark} {escape(finding.zh)} [dim]{escape(finding.en)}[/dim]")
+            if finding.remedy_zh:
+                console.print(f"   → {escape(finding.remedy_zh)} [dim]{escape(finding.remedy_en)}[/dim]")
+    if wrong:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest revision (执行迁移): FENZHI_DATABASE_URL, else the running platform's."""
+    from fenzhi.cli.status import running_status
+    from fenzhi_migrations.upgrade import head_revision, upgrade_to_head
+
+    settings = Settings()
+    given = settings.database_url
+    upgrade_to_head(given.get_secret_value() if given else running_status(settings.state_dir).owner_dsn)
+    say(f"数据库已是最新版本 {head_revision()}。", f"The database is at {head_revision()}.")
+
+
+@database_app.command()
+def bootstrap(
+    administrator_dsn: Annotated[
+        str, typer.Option("--admin-dsn", envvar="FENZHI_ADMIN_DATABASE_URL", help="A superuser's DSN, used once.")
+    ],
+) -> None:
+    """Make owner, application role and database on a server given by DSN (初始化外部数据库).
+
+    Takes the passwords and the database name from FENZHI_DATABASE_URL (fenzhi_owner) and FENZHI_APP_DATABASE_URL (fenzhi_app).
+    """
+    from fenzhi.cli.database_roles import bootstrap_external, safe_dsn
+
+    settings = Settings()
+    owner = settings.database_url.get_secret_value() if settings.database_url else ""
+    application = settings.app_database_url.get_secret_value() if settings.app_database_url else ""
+    bootstrap_external(administrator_dsn, owner_dsn=owner, application_dsn=application)
+    say(f"角色与数据库已就绪：{safe_dsn(owner)}", f"Roles and database are ready: {safe_dsn(owner)}")
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def golden(context: typer.Context) -> None:
+    """Work golden cases through the rules and compare every digit (黄金用例)."""
+    hand_over("fenzhi.cli.golden", "golden", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def probes(context: typer.Context) -> None:
+    """Try every field and path as every role for every tenant (越权探测)."""
+    hand_over("fenzhi.cli.probes", "probes", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def generate(context: typer.Context) -> None:
+    """Write a synthetic province (合成数据)."""
+    hand_over("fenzhi.cli.generate", "generate", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def demo(context: typer.Context) -> None:
+    """The whole flow, from an empty machine to published scorecards (全流程演示)."""
+    hand_over("fenzhi.cli.demo", "demo", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Measure grouping, submission or clearing beside its floors (性能测量): fenzhi bench grouping --cases N."""
+    subjects = ("grouping", "submission", "clearing")
+    subject = context.args[0] if context.args else ""
+    if subject not in subjects:
+        say(f"用法：fenzhi bench {'|'.join(subjects)} [选项]", f"Usage: fenzhi bench {'|'.join(subjects)} [options]")
+        raise typer.Exit(OK if subject in ("", "--help") else REFUSED)
+    hand_over(f"fenzhi.cli.bench_{subject}", f"bench_{subject}", context.args[1:], title=f"bench {subject}")
+
+
+def hand_over(module: str, function: str, arguments: list[str], *, title: str = "") -> None:
+    """Run a command that lives in its own module (转交命令), imported only now: starting `fenzhi` stays quick.
+
+    What the function returns, if it is a number, is the exit code.
+    """
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(getattr(importlib.import_module(module), function))
+    outcome = typer.main.get_command(command).main(
+        args=list(arguments), prog_name=f"fenzhi {title or function}", standalone_mode=False
+    )
+    raise typer.Exit(outcome if isinstance(outcome, int) and not isinstance(outcome, bool) else OK)
+
+
+def print_json(value: object) -> None:
+    """JSON on standard output (输出 JSON)."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """The console entry (入口): every failure becomes a sentence in both languages and an exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line (执行); return its exit code."""
+    try:
+        outcome = app(args=arguments, prog_name="fenzhi", standalone_mode=False)
+        return outcome if isinstance(outcome, int) and not isinstance(outcome, bool) else OK
+    except DataRefused as error:
+        for refusal in error.refusals:
+            say(f"✗ [{refusal.code}] {refusal.zh}", refusal.en)
+            say(f"  → {refusal.remedy_zh}", refusal.remedy_en)
+        return REFUSED
+    except FenzhiError as error:
+        say(f"✗ [{error.code}] {error.zh}", error.en)
+        if error.hint:
+            say(f"  → {error.hint}", "")
+        return UNREACHED if error.code in _UNREACHED_CODES else REFUSED
+    except InvariantBroken as error:
+        say(f"✗ 不变式被破坏：{error.law}（{error.account or '-'}）", str(error))
+        return CRASHED
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            say(f"✗ 配置有误 FENZHI_{name}", str(fault["msg"]))
+        return REFUSED
+    except typer.Abort:
+        return CRASHED
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            return int(error.exit_code)
+        if type(error).__module__.partition(".")[0] == "httpx" or isinstance(error, ConnectionError):
+            say("✗ 无法连接。", f"Not reached: {type(error).__name__}: {error}")
+            return UNREACHED
+        Console(stderr=True).print_exception(show_locals=False, width=120)
+        return CRASHED
