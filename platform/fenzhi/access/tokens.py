@@ -97,7 +97,7 @@ class Verifier:
             client_id=str(texts["client_id"]),
             tenant=str(texts["tid"]),
             role=str(texts["role"]),
-            epoch=int(epoch),
+            epoch=int(epoch or 0),
             token_id=str(texts["jti"]),
             expires_at=expires,
         )

@@ -1,0 +1,178 @@
+"""The API process (接口服务): GraphQL at /graphql, upload and download paths, health."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWKSet
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.types import ExecutionResult
+
+from fenzhi.access.roles import Role
+from fenzhi.access.tokens import Unauthenticated, Verifier
+from fenzhi.logs import configure_logging
+from fenzhi.rules.refusals import FenzhiError
+from fenzhi.services.acts import Platform
+from fenzhi.services.opening import is_ready, open_platform
+from fenzhi.settings import Settings
+from fenzhi_graphql.asgi import Envelope
+from fenzhi_graphql.context import Context
+from fenzhi_graphql.limits import BODY_MOST
+from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
+from fenzhi_graphql.sign_in import SignIn
+from fenzhi_graphql.submission.rest import UPLOAD_MOST, submission_routes
+
+
+class FenzhiView(GraphQL[Context, None]):
+    """GraphQL over POST with JSON, nothing else: no GET, no batching, no multipart, no page in the browser, no subscriptions."""
+
+    def __init__(self, schema: FenzhiSchema, cursor_key: bytes) -> None:
+        super().__init__(schema, graphql_ide=None, allow_queries_via_get=False, multipart_uploads_enabled=False)
+        self._cursor_key = cursor_key
+
+    async def get_context(self, request: Any, response: Any) -> Context:
+        return Context(
+            platform=request.app.state.platform,
+            subject=request.state.subject,
+            request_id=request.state.request_id,
+            cursor_key=self._cursor_key,
+            idempotency_header=request.headers.get("idempotency-key", ""),
+        )
+
+    async def process_result(self, request: Any, result: ExecutionResult, strict: bool = False) -> GraphQLHTTPResponse:
+        if result.errors:
+            result.errors = [masked(error, request.state.request_id) for error in result.errors]
+        return await super().process_result(request, result)
+
+
+def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
+    """An expected error of a path outside GraphQL (错误响应)."""
+    body: dict[str, Any] = {
+        "code": exc.code,
+        "message": exc.zh,
+        "messageEn": exc.en,
+        "hint": exc.hint,
+        "requestId": request_id,
+    }
+    refusals = getattr(exc, "refusals", ())
+    if refusals:
+        body["refusals"] = [
+            {
+                "code": r.code,
+                "path": r.where,
+                "saw": r.saw,
+                "message": r.zh,
+                "messageEn": r.en,
+                "remedy": r.remedy_zh,
+                "remedyEn": r.remedy_en,
+            }
+            for r in refusals
+        ]
+    headers = {"www-authenticate": "Bearer"} if exc.http_status == 401 else {}
+    if exc.http_status == 503:
+        headers["retry-after"] = "2"
+    return JSONResponse({"error": body}, status_code=exc.http_status, headers=headers)
+
+
+async def _refused(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, FenzhiError)
+    return problem(exc, request.state.request_id)
+
+
+def verifier_of(settings: Settings) -> Verifier:
+    """The trusted keys of the one issuer (可信公钥). Raises: ValueError when there is none."""
+    path = settings.token_keys_file
+    if path is None:
+        raise ValueError("no issuer: set FENZHI_JWT_ISSUER and FENZHI_JWT_PUBLIC_KEYS")
+    jwks = PyJWKSet.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    keys: dict[str, EllipticCurvePublicKey | RSAPublicKey] = {}
+    for jwk in jwks.keys:
+        if jwk.key_id and isinstance(jwk.key, EllipticCurvePublicKey | RSAPublicKey):
+            keys[jwk.key_id] = jwk.key
+    return Verifier(issuer=settings.token_issuer, audience=settings.jwt_audience, keys=keys)
+
+
+def routes(cursor_key: bytes) -> list[Route]:
+    """Every path of the API (路径表). The probes enumerate this list."""
+    free = FenzhiView(build_schema(introspection=True), cursor_key)
+    closed = FenzhiView(build_schema(introspection=False), cursor_key)
+
+    async def graphql(request: Request) -> Response:
+        request.state.subject = await request.app.state.sign_in.subject(request)
+        may_introspect = request.state.subject.role is Role.INTEGRATION_DEVELOPER
+        view = free if may_introspect else closed
+        return await view.run(request)
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        parts = await is_ready(request.app.state.platform)
+        return JSONResponse(parts, status_code=200 if parts["database"] else 503)
+
+    return [
+        Route("/graphql", graphql, methods=["POST"]),
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        *submission_routes(),
+    ]
+
+
+def application(platform: Platform, verifier: Verifier, cursor_key: bytes) -> Starlette:
+    """The application over an open platform (应用). Tests build it this way too."""
+    app = Starlette(routes=routes(cursor_key), exception_handlers={FenzhiError: _refused})
+    app.state.platform = platform
+    app.state.sign_in = SignIn(verifier, platform)
+    return app
+
+
+def wrapped(app: Any) -> Envelope:
+    """The application inside its envelope of limits."""
+    return Envelope(app, deadline_s=15, body_most=BODY_MOST, upload_most=UPLOAD_MOST, upload_prefix="/v1/batches/")
+
+
+def master_key_of(settings: Settings) -> bytes:
+    """The master key from the settings. Raises: ValueError when there is none."""
+    if settings.master_key is None:
+        raise ValueError("FENZHI_MASTER_KEY (base64 of 32 random bytes) is not set")
+    return base64.b64decode(settings.master_key.get_secret_value(), validate=True)
+
+
+def create_app() -> Any:
+    """The ASGI application of one API process (接口进程入口), from the environment."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    if settings.app_database_url is None or settings.redis_url is None:
+        raise ValueError("FENZHI_APP_DATABASE_URL and FENZHI_REDIS_URL must be set")
+    master_key = master_key_of(settings)
+    cursor_key = hashlib.sha256(b"fenzhi/cursor/" + master_key).digest()
+    app_dsn = settings.app_database_url.get_secret_value()
+    redis_url = settings.redis_url.get_secret_value()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_platform(
+            app_dsn, redis_url, master_key, is_development=settings.development, application="fenzhi-api"
+        ) as platform:
+            app.state.platform = platform
+            app.state.sign_in = SignIn(verifier_of(settings), platform)
+            yield
+
+    app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})
+    return wrapped(app)
+
+
+__all__ = ["Unauthenticated", "application", "create_app", "wrapped"]

@@ -1,0 +1,107 @@
+"""Pure ASGI middleware (中间件): request id, deadline, body cap, one log line per request without personal data.
+
+Never Starlette's BaseHTTPMiddleware: it hides disconnects and loses context variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+from starlette.responses import JSONResponse
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_log = structlog.get_logger("fenzhi.api")
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than this path takes (请求体过大)."""
+
+
+class Envelope:
+    """Wraps every request: id, deadline, body cap, log line (请求外层)."""
+
+    def __init__(self, app: App, *, deadline_s: float, body_most: int, upload_most: int, upload_prefix: str) -> None:
+        self._app = app
+        self._deadline_s = deadline_s
+        self._body_most = body_most
+        self._upload_most = upload_most
+        self._upload_prefix = upload_prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        path: str = scope["path"]
+        is_upload = path.startswith(self._upload_prefix) and scope["method"] in ("PUT", "POST")
+        most = self._upload_most if is_upload else self._body_most
+        streams = path.endswith("/events") or path.endswith(".ndjson")
+        began = time.monotonic()
+        status = 500
+        started = False
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > most:
+                    raise BodyTooLarge
+            return message
+
+        async def named(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                started = True
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                    (b"cache-control", b"no-store"),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
+            await send(message)
+
+        async def answer(status_: int, code: str, zh: str, en: str) -> None:
+            if started:
+                return
+            body = {"error": {"code": code, "message": zh, "messageEn": en, "requestId": request_id}}
+            await JSONResponse(body, status_code=status_)(scope, receive, named)
+
+        try:
+            async with asyncio.timeout(None if streams else self._deadline_s * (12 if is_upload else 1)):
+                await self._app(scope, counted, named)
+        except BodyTooLarge:
+            await answer(413, "BODY_TOO_LARGE", f"请求体超过 {most} 字节。", f"The body exceeds {most} bytes.")
+        except TimeoutError:
+            await answer(503, "DEADLINE", "处理超时，请稍后重试。", "The request took too long; try again.")
+        except Exception as exc:
+            _log.error("fault", request_id=request_id, kind=type(exc).__name__, path=path)
+            await answer(500, "INTERNAL", f"内部错误，请求号 {request_id}。", f"Internal error, request {request_id}.")
+        finally:
+            state = scope.get("state", {})
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                path=path,
+                status=status,
+                ms=round((time.monotonic() - began) * 1000, 1),
+                tenant=state.get("tenant", ""),
+                role=state.get("role", ""),
+            )

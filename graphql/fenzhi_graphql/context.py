@@ -1,0 +1,31 @@
+"""What a resolver receives (请求上下文)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strawberry.types import Info as StrawberryInfo
+
+from fenzhi.access.subject import Subject
+from fenzhi.services.acts import Platform, Request
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: the platform, who asks, the request's id, and the key that signs cursors."""
+
+    platform: Platform
+    subject: Subject
+    request_id: str
+    cursor_key: bytes
+    idempotency_header: str = ""
+    cost: int = 0
+
+    def request(self, operation: str, key: str, order: dict[str, object]) -> Request:
+        """A request to act, its idempotency key from the input or, when that is blank, from the header."""
+        return Request(operation=operation, key=key or self.idempotency_header, order=order, request_id=self.request_id)
+
+
+Info = StrawberryInfo[Context, None]
+
+__all__ = ["Context", "Info"]

@@ -1,0 +1,100 @@
+"""The schema (模式): one query and one mutation type, put together from the nouns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+import structlog
+from graphql import ExecutionResult, GraphQLError
+from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+
+from fenzhi.rules.refusals import FenzhiError
+from fenzhi_graphql.context import Context
+from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
+from fenzhi_graphql.node import NodeQuery
+from fenzhi_graphql.registry.mutations import RegistryMutation
+from fenzhi_graphql.registry.queries import RegistryQuery
+from fenzhi_graphql.scalars import SCALARS
+
+_log = structlog.get_logger("fenzhi.api")
+
+QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery)
+MUTATIONS: tuple[type[Any], ...] = (RegistryMutation,)
+
+Query = strawberry.type(
+    type("Query", QUERIES, {}),
+    description="Everything that can be asked. Each answer stays inside your tenant's scope.",
+)
+Mutation = strawberry.type(
+    type("Mutation", MUTATIONS, {}),
+    description="Everything that can be changed. Each mutation takes one input with an idempotency key.",
+)
+
+
+class FenzhiSchema(strawberry.Schema):
+    """The schema, with errors that say what a caller may know and nothing else."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
+        """Expected errors are not logged as faults; the rest is, without their arguments."""
+        context = getattr(execution_context, "context", None)
+        for error in errors:
+            original = error.original_error
+            if original is not None and not isinstance(original, FenzhiError | GraphQLError | ValueError):
+                _log.error(
+                    "fault",
+                    kind=type(original).__name__,
+                    where=".".join(map(str, error.path or ())),
+                    request_id=context.request_id if isinstance(context, Context) else "",
+                    exc_info=original,
+                )
+
+
+def masked(error: GraphQLError, request_id: str) -> GraphQLError:
+    """The error as a caller may see it: expected errors with their code, our own mistakes as one sentence and the request id."""
+    original = error.original_error
+    if original is None or isinstance(original, GraphQLError):
+        extensions = {"code": "GRAPHQL_INVALID", **(error.extensions or {}), "requestId": request_id}
+        return GraphQLError(error.message, nodes=error.nodes, path=error.path, extensions=extensions)
+    if isinstance(original, FenzhiError):
+        extensions = {
+            "code": original.code,
+            "messageEn": original.en,
+            "hint": original.hint,
+            "requestId": request_id,
+        }
+        refusals = getattr(original, "refusals", ())
+        if refusals:
+            extensions["refusals"] = [
+                {"code": r.code, "path": r.where, "message": r.zh, "messageEn": r.en} for r in refusals
+            ]
+        return GraphQLError(original.zh, path=error.path, extensions=extensions)
+    return GraphQLError(
+        f"内部错误，请求号 {request_id}。Internal error, request {request_id}.",
+        path=error.path,
+        extensions={"code": "INTERNAL", "requestId": request_id},
+    )
+
+
+def build_schema(*, introspection: bool = True) -> FenzhiSchema:
+    """The executable schema (构建模式). Introspection stays closed unless the caller's role opens it."""
+    extensions: list[Any] = [
+        lambda: MaxTokensLimiter(max_token_count=TOKENS_MOST),
+        limits_extension,
+        lambda: ParserCache(maxsize=256),
+        lambda: ValidationCache(maxsize=256),
+    ]
+    if not introspection:
+        extensions.append(lambda: DisableIntrospection())
+    return FenzhiSchema(
+        query=Query,
+        mutation=Mutation,
+        extensions=extensions,
+        config=StrawberryConfig(
+            auto_camel_case=True, scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None
+        ),
+    )
+
+
+__all__ = ["MUTATIONS", "QUERIES", "ExecutionResult", "build_schema", "masked"]

@@ -1,0 +1,203 @@
+"""Jobs (作业): rows written in the transaction that wants them, claimed under a lease, finished under a fencing attempt."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import func, select, text, update
+
+from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.store.session import UnitOfWork, new_id
+from fenzhi.store.tables.jobs import job
+
+LEASE_S = 15
+"""A worker that says nothing for this long has lost its job to the next one."""
+
+
+class Doorbell(Protocol):
+    """Tells a worker that a job waits (门铃). Losing a ring loses nothing: the sweeper rings again."""
+
+    async def ring(self, job_id: uuid.UUID, attempt: int) -> None:
+        """Ring for one job."""
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job in this worker's hands (已领取的作业), with the attempt number that fences its end."""
+
+    job_id: uuid.UUID
+    kind: str
+    tenant: str
+    province_id: int | None
+    area_id: int | None
+    payload: Mapping[str, Any]
+    attempt: int
+    account_id: str
+    person_id: str
+
+
+class Fenced(Exception):
+    """Another worker has taken the job over; this one must write nothing more (作业已被接管)."""
+
+
+async def enqueue(
+    uow: UnitOfWork,
+    doorbell: Doorbell,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    scope: Scope | None = None,
+    max_attempts: int = 5,
+) -> uuid.UUID:
+    """Want a job done (登记作业). The row commits with the facts; the bell rings after the commit.
+
+    `scope` says whose job it is where that is not the acting scope, such as an area's job wanted by its province.
+    """
+    owner = scope or uow.scope
+    job_id = new_id()
+    await uow.execute(
+        job.insert().values(
+            job_id=job_id,
+            kind=kind,
+            tenant=owner.tenant,
+            province_id=owner.province_id,
+            area_id=owner.area_id,
+            county_id=owner.county_id,
+            hospital_id=owner.hospital_id,
+            payload=dict(payload),
+            max_attempts=max_attempts,
+            requested_by=uuid.UUID(uow.scope.account_id) if uow.scope.account_id else None,
+            requested_by_person=uuid.UUID(uow.scope.person_id) if uow.scope.person_id else None,
+        )
+    )
+    uow.after_commit(lambda: doorbell.ring(job_id, 0))
+    return job_id
+
+
+async def claim(uow: UnitOfWork, job_id: uuid.UUID) -> ClaimedJob | None:
+    """Take a job whose turn it is, or none if it is done, held by another, or out of attempts (领取作业)."""
+    row = await uow.first(
+        update(job)
+        .where(
+            job.c.job_id == job_id,
+            job.c.attempt < job.c.max_attempts,
+            (job.c.state == "queued") | ((job.c.state == "running") & (job.c.lease_until < func.clock_timestamp())),
+            (job.c.not_before.is_(None)) | (job.c.not_before <= func.clock_timestamp()),
+        )
+        .values(
+            state="running",
+            attempt=job.c.attempt + 1,
+            lease_until=text(f"clock_timestamp() + interval '{LEASE_S} seconds'"),
+            started_at=func.coalesce(job.c.started_at, func.clock_timestamp()),
+        )
+        .returning(job)
+    )
+    if row is None:
+        return None
+    return ClaimedJob(
+        job_id=row.job_id,
+        kind=row.kind,
+        tenant=row.tenant,
+        province_id=row.province_id,
+        area_id=row.area_id,
+        payload=row.payload,
+        attempt=row.attempt,
+        account_id=str(row.requested_by or ""),
+        person_id=str(row.requested_by_person or ""),
+    )
+
+
+async def renew(uow: UnitOfWork, claimed: ClaimedJob) -> bool:
+    """Keep the lease (续租); false when another worker has taken over."""
+    touched = await uow.execute(
+        update(job)
+        .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
+        .values(lease_until=text(f"clock_timestamp() + interval '{LEASE_S} seconds'"))
+    )
+    return touched == 1
+
+
+async def note_progress(uow: UnitOfWork, claimed: ClaimedJob, done: int, total: int) -> None:
+    """Say how far the job is (进度)."""
+    await uow.execute(
+        update(job)
+        .where(job.c.job_id == claimed.job_id, job.c.attempt == claimed.attempt)
+        .values(progress_done=done, progress_total=total)
+    )
+
+
+async def finish(uow: UnitOfWork, claimed: ClaimedJob, result: Mapping[str, Any]) -> None:
+    """End the job in the transaction that holds its effect (完成作业).
+
+    Raises: Fenced when the attempt is no longer this worker's; the caller's transaction then rolls back whole.
+    """
+    async with uow.as_role(DatabaseRole.WORKER):
+        touched = await uow.execute(
+            update(job)
+            .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
+            .values(state="done", result=dict(result), finished_at=func.clock_timestamp(), lease_until=None)
+        )
+    if touched != 1:
+        raise Fenced(str(claimed.job_id))
+
+
+async def refuse(uow: UnitOfWork, claimed: ClaimedJob, code: str, zh: str, en: str, *, retry_in_s: int | None) -> None:
+    """End the job with a typed reason, or put it back for another try (作业失败).
+
+    A refusal by rule is final; a passing fault is retried until the attempts are used up, then the job is dead and visible.
+    """
+    again = retry_in_s is not None
+    await uow.execute(
+        update(job)
+        .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
+        .values(
+            state=text("case when attempt < max_attempts then 'queued' else 'dead' end" if again else "'refused'"),
+            not_before=text(f"clock_timestamp() + interval '{retry_in_s or 0} seconds'"),
+            lease_until=None,
+            error_code=code,
+            error_zh=zh,
+            error_en=en,
+            finished_at=text("case when attempt < max_attempts then null else clock_timestamp() end")
+            if again
+            else func.clock_timestamp(),
+        )
+    )
+
+
+async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID, int]]:
+    """Jobs whose turn it is: queued, or running with a lapsed lease (待领取作业), each with its attempt count.
+
+    A job whose worker died on its last attempt is laid to rest as dead here, so that nobody waits for it for ever.
+    """
+    await uow.execute(
+        update(job)
+        .where(
+            job.c.state == "running",
+            job.c.lease_until < func.clock_timestamp(),
+            job.c.attempt >= job.c.max_attempts,
+        )
+        .values(
+            state="dead",
+            error_code="WORKER_LOST",
+            error_zh="作业执行进程多次中断。",
+            error_en="The worker was lost on every attempt.",
+            finished_at=func.clock_timestamp(),
+        )
+    )
+    rows = await uow.rows(
+        select(job.c.job_id, job.c.attempt)
+        .where(
+            job.c.state.in_(("queued", "running")),
+            (job.c.state == "queued") | (job.c.lease_until < func.clock_timestamp()),
+            (job.c.not_before.is_(None)) | (job.c.not_before <= func.clock_timestamp()),
+        )
+        .order_by(job.c.job_id)
+        .limit(limit)
+    )
+    return [(row.job_id, row.attempt) for row in rows]

@@ -1,0 +1,151 @@
+"""How every service runs (服务的骨架): authorise, open one transaction, answer a repeated key with the first answer, commit at the edge."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from fenzhi.access.roles import Duty
+from fenzhi.access.subject import Subject
+from fenzhi.outbox.jobs import Doorbell
+from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
+from fenzhi.store.keyring import Keyring
+from fenzhi.store.repositories import audit, idempotency
+from fenzhi.store.session import Database, UnitOfWork
+
+Answer = dict[str, Any]
+"""What an act answers: ids and small facts as JSON values, stored with its idempotency key and given again for the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What services need of the outside (运行环境)."""
+
+    database: Database
+    doorbell: Doorbell
+    keyring: Keyring
+    is_development: bool = False
+    """Whether development accounts are made for each new tenant."""
+    memory_limit_mb: int = 1024
+    """For the bulk engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to act (请求): its idempotency key, its id for logs and audit, and what it asks as plain JSON values."""
+
+    operation: str
+    key: str
+    order: Mapping[str, Any]
+    request_id: str = ""
+
+
+class KeyReused(Conflict):
+    """The same idempotency key came with another request (幂等键冲突)."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class TwinInFlight(Conflict):
+    """The same request is being carried out at this moment (相同请求处理中)."""
+
+    code = "IDEMPOTENCY_IN_FLIGHT"
+
+
+def digest_of(order: Mapping[str, Any]) -> bytes:
+    """The SHA-256 of an order in canonical JSON (请求摘要)."""
+    return hashlib.sha256(msgspec.json.encode(order, order="deterministic")).digest()
+
+
+@asynccontextmanager
+async def looking(platform: Platform, subject: Subject, duty: Duty) -> AsyncIterator[UnitOfWork]:
+    """A transaction for reading, in the scope the duty gives (查询事务). Raises: Forbidden."""
+    scope = subject.scope_for(duty)
+    async with platform.database.unit_of_work(scope) as uow:
+        yield uow
+
+
+async def act(
+    platform: Platform,
+    subject: Subject,
+    duty: Duty,
+    request: Request,
+    effect: Callable[[UnitOfWork], Awaitable[Answer]],
+) -> Answer:
+    """Carry out one change exactly once per idempotency key (执行一次变更).
+
+    The effect, its audit row and its answer commit together. The same key with the same request gives the first answer; with another
+    request it is refused; while a twin runs, the later one is refused and may be sent again. A refused act stores nothing.
+
+    Raises: Forbidden, KeyReused, TwinInFlight, and whatever the effect refuses with.
+    """
+    scope = subject.scope_for(duty)
+    if not 8 <= len(request.key) <= 255 or not request.key.isprintable():
+        raise DataRefused(
+            (
+                Refusal(
+                    code="IDEMPOTENCY_KEY_SHAPE",
+                    where="idempotencyKey",
+                    saw=request.key[:40],
+                    zh="幂等键须为 8 至 255 个可见字符。",
+                    en="An idempotency key has 8 to 255 printable characters.",
+                    remedy_zh="每次新的操作使用一个新的随机键，重试时沿用原键。",
+                    remedy_en="Use a fresh random key per act and the same key when retrying.",
+                ),
+            )
+        )
+    digest = digest_of({"operation": request.operation, "order": request.order})
+    async with platform.database.unit_of_work(scope) as uow:
+        lock = f"{scope.tenant}\x00{subject.client_id}\x00{request.key}"
+        if not await uow.try_lock(lock):
+            raise TwinInFlight(
+                "相同幂等键的请求正在处理。",
+                "A request with the same key is in flight.",
+                hint="稍后重试 / retry in a second",
+            )
+        stored = await idempotency.find(uow, subject.client_id, request.key)
+        if stored is not None:
+            if stored.request_sha256 != digest:
+                raise KeyReused(
+                    "该幂等键已用于不同的请求。",
+                    "This idempotency key was used for a different request.",
+                    hint="换一个新的幂等键 / use a fresh key",
+                )
+            return dict(stored.response)
+        answer = await effect(uow)
+        await idempotency.keep(uow, subject.client_id, request.key, request.operation, digest, answer)
+        await audit.note(
+            uow,
+            role=subject.role.value,
+            action=request.operation,
+            object_type=str(answer.get("type", "")),
+            object_id=str(answer.get("id", "")),
+            request_id=request.request_id,
+        )
+    return answer
+
+
+def as_id(value: str, what: str) -> uuid.UUID:
+    """A surrogate key from its text. Raises: DataRefused naming the field."""
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise DataRefused(
+            (
+                Refusal(
+                    code="ID_MALFORMED",
+                    where=what,
+                    saw=value[:60],
+                    zh="标识格式不正确。",
+                    en="Not a well-formed id.",
+                    remedy_zh="使用查询返回的标识。",
+                    remedy_en="Use an id that a query returned.",
+                ),
+            )
+        ) from None

@@ -1,0 +1,51 @@
+"""Opening the platform for a process (启动): addresses and keys in, a `Platform` out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+
+from fenzhi.outbox.arq_queue import ArqDoorbell
+from fenzhi.services.acts import Platform
+from fenzhi.services.registry.accounts import ensure_operator
+from fenzhi.store.keyring import Keyring
+from fenzhi.store.session import Database
+
+
+@asynccontextmanager
+async def open_platform(
+    app_dsn: str,
+    redis_url: str,
+    master_key: bytes,
+    *,
+    is_development: bool = False,
+    pool_size: int = 10,
+    application: str = "fenzhi",
+) -> AsyncIterator[Platform]:
+    """A platform for as long as the block lasts (平台连接).
+
+    In development the operator's account is made when it is missing. Raises: whatever the database raises when it cannot be reached.
+    """
+    database = Database(app_dsn, pool_size=pool_size, application=application)
+    doorbell = ArqDoorbell(redis_url)
+    try:
+        if is_development:
+            await ensure_operator(database)
+        yield Platform(database=database, doorbell=doorbell, keyring=Keyring(master_key), is_development=is_development)
+    finally:
+        await doorbell.close()
+        await database.close()
+
+
+async def is_ready(platform: Platform) -> dict[str, bool]:
+    """Whether the parts answer (就绪检查): database and Redis. Redis away is not unready: jobs still run by the sweeper."""
+    try:
+        async with platform.database.engine.connect() as connection:
+            await connection.execute(text("select 1"))
+        database = True
+    except Exception:
+        database = False
+    answers = getattr(platform.doorbell, "answers", None)
+    return {"database": database, "redis": bool(await answers()) if answers else False}

@@ -1,0 +1,37 @@
+"""`python -m fenzhi_workers` (作业进程入口)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+from fenzhi.logs import configure_logging
+from fenzhi.services.opening import open_platform
+from fenzhi.settings import Settings
+from fenzhi_workers.worker import work
+
+
+async def _main(settings: Settings) -> None:
+    if settings.app_database_url is None or settings.redis_url is None or settings.master_key is None:
+        raise ValueError("FENZHI_APP_DATABASE_URL, FENZHI_REDIS_URL and FENZHI_MASTER_KEY must be set")
+    redis_url = settings.redis_url.get_secret_value()
+    async with open_platform(
+        settings.app_database_url.get_secret_value(),
+        redis_url,
+        base64.b64decode(settings.master_key.get_secret_value(), validate=True),
+        is_development=settings.development,
+        pool_size=settings.worker_concurrency * 2 + 4,
+        application="fenzhi-worker",
+    ) as platform:
+        await work(platform, redis_url, settings.worker_concurrency)
+
+
+def main() -> None:
+    """Start one worker from the environment."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    asyncio.run(_main(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The job kinds and who carries them out (作业登记)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from fenzhi.services.acts import Platform
+from fenzhi.services.jobs.execution import JobInHand
+
+Handler = Callable[[Platform, JobInHand], Awaitable[None]]
+
+HANDLERS: Mapping[str, Handler] = {}
+"""Kind → handler. Each noun's module adds its own kinds here."""
