@@ -102,7 +102,7 @@ async def act(
         )
     digest = digest_of({"operation": request.operation, "order": request.order})
     async with platform.database.unit_of_work(scope) as uow:
-        lock = f"{scope.tenant}\x00{subject.client_id}\x00{request.key}"
+        lock = f"{scope.tenant}\x1f{subject.client_id}\x1f{request.key}"
         if not await uow.try_lock(lock):
             raise TwinInFlight(
                 "相同幂等键的请求正在处理。",

@@ -206,6 +206,8 @@ def translated(exc: DBAPIError) -> Exception:
     if sqlstate in _BY_SQLSTATE:
         code, zh, en = _BY_SQLSTATE[sqlstate]
         return Conflict(zh, en, code=code)
+    if sqlstate.startswith("22"):
+        return Conflict("值无法存储（长度、范围或字符不符）。", "A value cannot be stored.", code="VALUE_NOT_STORABLE")
     if sqlstate.startswith(("08", "57P")) or exc.connection_invalidated:
         return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")
     return exc
