@@ -35,6 +35,10 @@ def execute(dsn: str, statement: str) -> None:
     with_connection(dsn, lambda connection: connection.execute(statement))
 
 
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 @pytest.fixture
 def state(open_folder: Path) -> Path:
     return open_folder / f"state-{uuid.uuid4().hex[:8]}"
@@ -144,9 +148,9 @@ def test_servers_left_behind_by_a_killed_supervisor_are_replaced(state: Path) ->
     done = subprocess.run([sys.executable, "-c", program, str(state)], capture_output=True, text=True, check=False)
     orphans = [int(pid) for pid in done.stdout.split()]
     assert done.returncode == -signal.SIGKILL
-    assert [psutil.pid_exists(pid) for pid in orphans] == [True, True]
+    assert [alive(pid) for pid in orphans] == [True, True]
     with start_servers(state) as addresses:
-        assert not any(psutil.pid_exists(pid) for pid in orphans)
+        assert [alive(pid) for pid in orphans] == [False, False]
         assert value(addresses.app_dsn, "select 1") == 1
 
 
