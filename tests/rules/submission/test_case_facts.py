@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from fenzhi.rules.submission.case_facts import canonical_text, case_facts, list_digest
+from fenzhi.rules.submission.check_policy import PeriodDate
 from fenzhi.rules.submission.settlement_list import FundPayment
 from rules.submission.lists import POLICY, SOUND
 
@@ -41,8 +43,10 @@ def test_payments_of_one_fund_are_added():
 
 
 def test_the_settlement_month_is_that_of_the_settlement_end():
-    facts = case_facts(SOUND._replace(settlement_end_date=dt.date(2025, 2, 1)), POLICY)
-    assert facts.settlement_month == 202502
+    later = SOUND._replace(settlement_end_date=dt.date(2025, 2, 1))
+    assert case_facts(later, POLICY).settlement_month == 202502
+    by_discharge = replace(POLICY, settlement_period_by=PeriodDate.DISCHARGE)
+    assert case_facts(later, by_discharge).settlement_month == 202501
 
 
 @pytest.mark.parametrize(

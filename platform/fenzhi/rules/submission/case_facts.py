@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 
-from fenzhi.rules.submission.check_policy import SubmissionPolicy
+from fenzhi.rules.submission.check_policy import PeriodDate, SubmissionPolicy
 from fenzhi.rules.submission.settlement_list import Procedure, SettlementList
 
 
@@ -28,7 +28,7 @@ class CaseFacts:
     age_days: int
     """Age on the day of discharge (出院日年龄, 天)."""
     settlement_month: int
-    """yyyymm of the settlement end date (结算年月)."""
+    """yyyymm of the settlement end date, or of the discharge where policy says so (结算年月)."""
     principal_diagnosis: str
     diagnoses: tuple[str, ...]
     """Diagnosis codes, the principal first, the rest as stated, each once (诊断编码)."""
@@ -72,6 +72,8 @@ def case_facts(given: SettlementList, policy: SubmissionPolicy) -> CaseFacts:
         if payment.fund_pay_type is None or payment.amount_fen is None:
             raise ValueError("not an accepted list: a fund payment is open")
         funds[payment.fund_pay_type] += payment.amount_fen
+    by_discharge = policy.settlement_period_by is PeriodDate.DISCHARGE
+    period = given.discharge_date if by_discharge else given.settlement_end_date
     principal = principals[0][1].code
     stated = [row.code for row in given.diagnoses]
     if principal is None or None in stated:
@@ -85,7 +87,7 @@ def case_facts(given: SettlementList, policy: SubmissionPolicy) -> CaseFacts:
         cash_fen=given.cash_fen,
         los_days=(given.discharge_date - given.admission_date).days,
         age_days=(given.discharge_date - given.birth_date).days,
-        settlement_month=given.settlement_end_date.year * 100 + given.settlement_end_date.month,
+        settlement_month=period.year * 100 + period.month,
         principal_diagnosis=principal,
         diagnoses=tuple(dict.fromkeys([principal, *(code for code in stated if code is not None)])),
         procedures=_main_first(given.procedures),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.submission.verdict import Severity
 
 
@@ -27,6 +28,13 @@ class LatenessReckoning(StrEnum):
     """The day the platform received the batch."""
     DECLARED = "declared"
     """The hospital's own reporting time (申报时间); the day of receipt where it states none."""
+
+
+class PeriodDate(StrEnum):
+    """The date that decides the settlement period (结算期归属日期)."""
+
+    SETTLEMENT_END = "settlement_end"
+    DISCHARGE = "discharge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,26 @@ class SubmissionPolicy:
     """National names required beyond those without which there is no case (政策另行规定的必填项)."""
     severities: Mapping[str, Severity] = field(default_factory=dict)
     """Code → severity, where policy differs from the registry (严重程度调整)."""
+    settlement_period_by: PeriodDate = PeriodDate.SETTLEMENT_END
+
+
+def submission_policy(resolved: ResolvedPolicy) -> SubmissionPolicy:
+    """The submission policy an area has entered (由生效策略取得上报政策).
+
+    Policy: submission/lists. Raises: PolicyNotEntered while the area still has to enter a value.
+    """
+    insurance_of = resolved.map("submission.insurance_types")
+    basic = resolved.map("submission.basic_fund_pay_types")
+    return SubmissionPolicy(
+        insurance_of=insurance_of,
+        basic_fund_types={
+            insurance: frozenset(kind for kind, paid_for in basic.items() if paid_for == insurance)
+            for insurance in insurance_of.values()
+        },
+        list_due_days=resolved.integer("submission.upload_days"),
+        severities={"GRAY_PRINCIPAL_DIAGNOSIS": Severity(resolved.method("submission.gray_principal_severity"))},
+        settlement_period_by=PeriodDate(resolved.method("submission.settlement_period_date")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
