@@ -1,0 +1,203 @@
+"""The working of a statement in words (结算单计算过程), Chinese and English, with the exact numbers.
+
+Written so that a hospital that objects can recompute every line with a pocket calculator and knows which document to
+read.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from fenzhi.rules.clearing.assessment import AssessmentBase
+from fenzhi.rules.clearing.presettlement import MonthMethod, MonthRun
+from fenzhi.rules.clearing.quarterly import QuarterMode, QuarterRun
+from fenzhi.rules.clearing.shares import PayBy, ShareMethod
+from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.quantities import decimal_places, yuan_from_fen
+from fenzhi.rules.working import Step, Working
+
+_SHARE_TEXTS = {
+    ShareMethod.DEFAULT: (
+        "按分值占比分摊可分配基金：基金 × 本机构分值 ÷ 总分值，最大余数法取到分。",
+        "Share of the fund by points: fund × own points ÷ all points, to the fen by largest remainder.",
+    ),
+    ShareMethod.RENORMALISE: (
+        "按分值×机构支付比例归一分摊可分配基金，最大余数法取到分。",
+        "Share of the fund by points × own fund ratio over the sum of these, to the fen by largest remainder.",
+    ),
+    ShareMethod.ACCOUNT: (
+        "按分值 × 结算点值 × 机构支付比例计算，与按分值分摊额的差额记入支付比例调节账户；账户不足时按最大余数法同比分摊。",
+        "Points × settlement point value × own fund ratio; the difference to the share by points goes to the fund ratio "
+        "account, and when that is short all claims share what there is by largest remainder.",
+    ),
+}
+
+
+def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
+    """The working of one hospital of a quarter run (季度结算单计算过程), posting order, zero steps left out."""
+    terms = run.terms
+    value = run.point_value
+    zh, en = _SHARE_TEXTS[terms.shares.method]
+    if terms.shares.pay_by is PayBy.PRINTED_POINT_VALUE:
+        zh += "按公布点值支付，差额记入点值尾差账户。"
+        en += " Paid at the printed point value; the difference goes to the rounding account."
+    span_zh, span_en = ("年初至本季末累计。", " Year to date.") if terms.mode is QuarterMode.CUMULATIVE else ("", "")
+    steps = [
+        Step(
+            f"clearing.share.{terms.shares.method.value}",
+            zh + span_zh,
+            en + span_en,
+            (
+                ("fund", yuan_from_fen(value.fund_fen)),
+                ("points", _points(line.points, value.points_decimals)),
+                ("all_points", _points(value.points, value.points_decimals)),
+                ("share", yuan_from_fen(line.method_share_fen)),
+                ("gross", yuan_from_fen(line.gross_fen)),
+            ),
+            terms.documents.get("clearing.share_method", ""),
+        ),
+        _remainder(line, value.printed(terms.shares.printed_decimals), value.points_decimals, provisional=True),
+    ]
+    _taken(steps, line, Account.DEDUCTIONS, "clearing.deductions", "审核扣款。", "Audit deductions.", "")
+    _taken(steps, line, Account.BANDS, "clearing.bands", "分担扣减。", "Withheld by bands.", "")
+    _taken(steps, line, Account.BONUSES, "clearing.bonuses", "奖励。", "Bonuses.", "")
+    base_zh, base_en = (
+        ("应付", "gross") if terms.assessment_base is AssessmentBase.GROSS else ("应付减扣款", "gross less deductions")
+    )
+    _taken(
+        steps,
+        line,
+        Account.ASSESSMENT,
+        "clearing.assessment",
+        f"考核扣减＝{base_zh} ×（1 − 考核系数），四舍五入到分。",
+        f"Withheld by the assessment: {base_en} × (1 − coefficient), half up to the fen.",
+        terms.documents.get("assessment.acts_on", ""),
+    )
+    _deposit(steps, line, terms.deposit_rate, terms.documents.get("deposit.rate", ""))
+    steps.append(_payable(line))
+    steps.append(
+        Step(
+            "clearing.transfer",
+            "本次拨付＝应拨付 − 当年已拨付 − 往年应收抵扣；为负表示应由机构退回，不作截断。",
+            "Transfer: payable − payments recorded − offsets; negative means the hospital owes it, never clipped.",
+            (
+                ("payable", yuan_from_fen(line.payable_fen)),
+                ("payments_recorded", yuan_from_fen(line.payments_recorded_fen)),
+                ("offsets", yuan_from_fen(line.offsets_fen)),
+                ("transfer", yuan_from_fen(line.transfer_fen)),
+            ),
+        )
+    )
+    return tuple(steps)
+
+
+def month_working(run: MonthRun, line: StatementLine) -> Working:
+    """The working of one hospital of a month run (月度结算单计算过程), posting order, zero steps left out."""
+    terms = run.terms
+    value = terms.point_value
+    if terms.method is MonthMethod.SP_PHI:
+        zh = "分值 × 预算点值 × 上年基金支付比例，四舍五入到分。"
+        en = "Points × budget point value × last year's fund ratio, half up to the fen."
+    else:
+        zh = "分值 × 预算点值 − 基本医保统筹基金以外的支付，四舍五入到分。"
+        en = "Points × budget point value − every payer but the basic fund, half up to the fen."
+    steps = [
+        Step(
+            f"presettlement.{terms.method.value}",
+            zh,
+            en,
+            (
+                ("points", _points(line.points, value.points_decimals)),
+                ("point_value_exact", str(value.exact())),
+                ("fund_ratio", str(line.fund_ratio)),
+                ("other_payers", yuan_from_fen(line.patient_fen)),
+                ("gross", yuan_from_fen(line.gross_fen)),
+            ),
+            terms.documents.get("presettlement.method", ""),
+        ),
+        _remainder(line, value.printed(terms.printed_decimals), value.points_decimals, provisional=False),
+        Step(
+            "presettlement.prepay_ratio",
+            "乘预付比例并减当月扣款，四舍五入到分；其余部分待季度清算。",
+            "Times the prepay ratio, less the deductions of the month, half up to the fen; the rest waits for the quarter.",
+            (
+                ("prepay_ratio", str(terms.prepay_ratio)),
+                ("not_prepaid", yuan_from_fen(line.not_prepaid_fen)),
+                ("deductions", yuan_from_fen(line.deductions_fen)),
+            ),
+            terms.documents.get("presettlement.prepay_ratio", ""),
+        ),
+    ]
+    _taken(
+        steps,
+        line,
+        Account.CASH_CUT,
+        "presettlement.cash_cap",
+        "超过月度现金上限的部分不拨付，不结转。",
+        "What exceeds the cash cap of the month is not paid and not carried.",
+        "",
+    )
+    _deposit(steps, line, terms.deposit_rate, terms.documents.get("deposit.rate", ""))
+    steps.append(_payable(line))
+    return tuple(steps)
+
+
+def _remainder(line: StatementLine, printed: str, places: int, *, provisional: bool) -> Step:
+    note_zh, note_en = ("公布点值为暂定值。", " The printed point value is provisional.") if provisional else ("", "")
+    return Step(
+        "clearing.remainder",
+        f"尾差＝应付 − 公布点值 × 分值 × 支付比例。{note_zh}",
+        f"Remainder: gross − printed point value × points × fund ratio.{note_en}",
+        (
+            ("point_value_printed", printed),
+            ("points", _points(line.points, places)),
+            ("fund_ratio", str(line.fund_ratio)),
+            ("printed_amount", yuan_from_fen(line.printed_fen)),
+            ("remainder", yuan_from_fen(line.remainder_fen)),
+        ),
+    )
+
+
+def _taken(
+    steps: list[Step], line: StatementLine, account: Account, rule: str, zh: str, en: str, document: str
+) -> None:
+    amount = line.amount(account)
+    if amount:
+        steps.append(Step(rule, zh, en, ((account.value, yuan_from_fen(amount)),), document))
+
+
+def _deposit(steps: list[Step], line: StatementLine, rate: Fraction, document: str) -> None:
+    if not rate and not line.deposit_posting_fen:
+        return
+    steps.append(
+        Step(
+            "clearing.deposit",
+            "质量保证金＝比例 × 累计清算额（不低于 0），本次过账为应留与已留之差。",
+            "Quality deposit: rate × cumulative cleared amount, never below 0; this run posts target − already held.",
+            (
+                ("rate", str(rate)),
+                ("cleared", yuan_from_fen(line.cleared_fen)),
+                ("target", yuan_from_fen(line.deposit_target_fen)),
+                ("held_before", yuan_from_fen(line.deposit_held_before_fen)),
+                ("posting", yuan_from_fen(line.deposit_posting_fen)),
+            ),
+            document,
+        )
+    )
+
+
+def _payable(line: StatementLine) -> Step:
+    return Step(
+        "clearing.payable",
+        "应拨付＝清算额 − 质量保证金。",
+        "Payable: cleared amount − quality deposit.",
+        (
+            ("cleared", yuan_from_fen(line.cleared_fen)),
+            ("deposit", yuan_from_fen(line.deposit_withheld_fen)),
+            ("payable", yuan_from_fen(line.payable_fen)),
+        ),
+    )
+
+
+def _points(points: int, places: int) -> str:
+    return decimal_places(Fraction(points, 10**places), places)
