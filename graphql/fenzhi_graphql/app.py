@@ -30,6 +30,7 @@ from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
 from fenzhi_graphql.asgi import Envelope
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.jobs.rest import job_routes
 from fenzhi_graphql.limits import BODY_MOST
 from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
 from fenzhi_graphql.sign_in import SignIn
@@ -128,6 +129,7 @@ def routes(cursor_key: bytes) -> list[Route]:
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         *submission_routes(),
+        *job_routes(),
     ]
 
 

@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
 from fenzhi_graphql.node import NodeQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
@@ -20,7 +21,7 @@ from fenzhi_graphql.scalars import SCALARS
 
 _log = structlog.get_logger("fenzhi.api")
 
-QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery)
+QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery)
 MUTATIONS: tuple[type[Any], ...] = (RegistryMutation,)
 
 Query = strawberry.type(
