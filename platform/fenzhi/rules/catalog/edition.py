@@ -24,6 +24,10 @@ class ProcedureEntry:
     """Imported class; None where the import gave none, and then none is guessed."""
     is_gray: bool = False
 
+    def __post_init__(self) -> None:
+        if self.procedure_class is ProcedureClass.CONSERVATIVE:
+            raise ValueError("a procedure is never conservative: conservative means that there is none")
+
 
 @dataclass(frozen=True)
 class CodeTables:

@@ -1,0 +1,209 @@
+"""Scores, coefficients, references and lines as integers (计分参数编译).
+
+The lines become whole costs: a case is low exactly when its cost in fen is at most `low_max`. So bands are integer
+comparisons, and only cases outside the lines need a division of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import gcd
+
+import pyarrow as pa
+
+from fenzhi.engine.compiled_book import CompiledBook
+from fenzhi.engine.connection import INT64_MAX
+from fenzhi.engine.failures import bounds_exceeded, input_refused
+from fenzhi.rules.catalog.reference_costs import ReferenceCosts, ReferenceSource
+from fenzhi.rules.scoring.cost_outliers import OutlierLines
+from fenzhi.rules.scoring.score_case import HospitalFactor
+
+SOURCES: tuple[ReferenceSource, ...] = tuple(ReferenceSource)
+"""The order is the engine's code (参考均费来源编号)."""
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """Everything scoring needs, frozen for a run (计分方案). Make it once with `plan_scoring`.
+
+    A case names its hospital's factor and its auxiliary coefficient by their place in the sequences given.
+    """
+
+    book: CompiledBook
+    lines: OutlierLines
+    factors: tuple[HospitalFactor, ...]
+    auxiliaries: tuple[Decimal, ...]
+    levels: tuple[str, ...]
+    prices: pa.Table
+    """price_key ((group + 1) × levels + level; group −1 is no group), base (score in 10^-points_decimals × score_unit),
+    grassroots, ratio_top / ratio_bottom (cases over total, reduced), the lines as costs, source."""
+    score_unit: int
+    factor_table: pa.Table
+    coefficient_unit: int
+    auxiliary_table: pa.Table
+    auxiliary_unit: int
+    largest: dict[str, int]
+    """Largest value of each factor of the formulas, from which the bounds of a run are proved."""
+
+
+def plan_scoring(
+    book: CompiledBook,
+    *,
+    factors: Sequence[HospitalFactor],
+    references: ReferenceCosts,
+    lines: OutlierLines,
+    auxiliaries: Sequence[Decimal] = (Decimal(1),),
+) -> ScoringPlan:
+    """Compile the parameters of scoring (编译计分参数), exact.
+
+    Raises: EngineInputRefused for a negative coefficient, EngineBoundsExceeded for one the engine's integers cannot hold.
+    """
+    for number in (*(factor.coefficient for factor in factors), *auxiliaries):
+        if not number.is_finite() or number < 0:
+            raise input_refused("系数不得为负。", "A coefficient may not be negative.", saw=str(number))
+    if not factors:
+        raise input_refused("没有医疗机构系数。", "A plan needs at least one hospital factor.")
+    levels = tuple(sorted({factor.level for factor in factors}))
+    level_number = {level: place for place, level in enumerate(levels)}
+    coefficients, coefficient_unit = scaled([factor.coefficient for factor in factors])
+    helpers, auxiliary_unit = scaled(auxiliaries)
+    shift = Decimal(10) ** book.edition.points_decimals
+    bases, score_unit = scaled([group.score * shift for group in book.groups])
+    prices, largest = _prices(book, levels, bases, references, lines)
+    largest |= {
+        "score": max(bases, default=0),
+        "coefficient": max([*coefficients, coefficient_unit]),
+        "auxiliary": max(helpers, default=0),
+    }
+    if largest["score"] > INT64_MAX:
+        raise bounds_exceeded("病种分值 score of a group", largest["score"], INT64_MAX)
+    return ScoringPlan(
+        book,
+        lines,
+        tuple(factors),
+        tuple(auxiliaries),
+        levels,
+        prices,
+        score_unit,
+        pa.table(
+            {
+                "factor": pa.array(range(len(factors)), pa.int32()),
+                "level": pa.array([level_number[factor.level] for factor in factors], pa.int32()),
+                "coefficient": pa.array(coefficients, pa.int64()),
+            }
+        ),
+        coefficient_unit,
+        pa.table(
+            {
+                "auxiliary": pa.array(range(len(helpers)), pa.int32()),
+                "auxiliary_coefficient": pa.array(helpers, pa.int64()),
+            }
+        ),
+        auxiliary_unit,
+        largest,
+    )
+
+
+def scaled(values: Sequence[Decimal]) -> tuple[list[int], int]:
+    """Decimals as integers over one common power of ten (统一放大为整数), exact.
+
+    >>> scaled([Decimal("0.950"), Decimal(1)])
+    ([95, 100], 100)
+    """
+    places = max((max(0, -int(value.normalize().as_tuple().exponent)) for value in values), default=0)
+    return [int(value.scaleb(places)) for value in values], 10**places
+
+
+_PRICE_COLUMNS = {
+    "price_key": pa.int32(),
+    "base": pa.int64(),
+    "grassroots": pa.bool_(),
+    "ratio_top": pa.int64(),
+    "ratio_bottom": pa.int64(),
+    "low_max": pa.int64(),
+    "high_min": pa.int64(),
+    "extreme_min": pa.int64(),
+    "source": pa.int8(),
+}
+
+
+def _prices(
+    book: CompiledBook, levels: Sequence[str], bases: Sequence[int], references: ReferenceCosts, lines: OutlierLines
+) -> tuple[pa.Table, dict[str, int]]:
+    """A row for every group and level, and for no group, so that the engine's join finds every case (计分参数表)."""
+    none = SOURCES.index(ReferenceSource.NONE)
+    rows: list[tuple[int, ...]] = [
+        (place, 0, False, 1, 1, -1, INT64_MAX, INT64_MAX, none) for place in range(len(levels))
+    ]
+    tops, bottoms = [1], [1]
+    for number, group in enumerate(book.groups):
+        for place, level in enumerate(levels):
+            key = (number + 1) * len(levels) + place
+            mean, source = references.find(group.group_code, level)
+            if mean is None:
+                rows.append((key, bases[number], group.grassroots, 1, 1, -1, INT64_MAX, INT64_MAX, none))
+                continue
+            shared = gcd(mean.n, mean.total_fen)
+            top, bottom = mean.n // shared, mean.total_fen // shared
+            if bottom > INT64_MAX:
+                raise bounds_exceeded("参考总费用 reference total", bottom, INT64_MAX)
+            tops.append(top)
+            bottoms.append(bottom)
+            lowest = cost_lines(top, bottom, lines)
+            rows.append((key, bases[number], group.grassroots, top, bottom, *lowest, SOURCES.index(source)))
+    columns = zip(_PRICE_COLUMNS.items(), zip(*rows, strict=True), strict=True)
+    table = pa.table({name: pa.array(column, kind) for (name, kind), column in columns})
+    return table, {"ratio_top": max(tops), "ratio_bottom": max(bottoms)}
+
+
+def cost_lines(ratio_top: int, ratio_bottom: int, lines: OutlierLines) -> tuple[int, int, int]:
+    """The lines of one reference as whole costs (以分表示的界限): largest low cost, smallest high, smallest extreme.
+
+    Units: fen. A cost c has the ratio c × top / bottom. Values beyond int64 are clamped to it: no cost gets there.
+
+    >>> cost_lines(1, 1_000_001, OutlierLines(Decimal("0.5"), Decimal(2), None))[:2]
+    (500000, 2000003)
+    """
+
+    def exact(line: Decimal) -> Fraction:
+        return Fraction(line) * Fraction(ratio_bottom, ratio_top)
+
+    def smallest(line: Decimal, inclusive: bool) -> int:
+        edge = exact(line)
+        floor = edge.numerator // edge.denominator
+        return floor if inclusive and edge.denominator == 1 else floor + 1
+
+    low = smallest(lines.low, inclusive=not lines.low_inclusive) - 1
+    high = smallest(lines.high, lines.high_inclusive)
+    extreme = smallest(lines.extreme, lines.extreme_inclusive) if lines.extreme is not None else INT64_MAX
+    return min(low, INT64_MAX), min(high, INT64_MAX), min(extreme, INT64_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class RunBounds:
+    """The largest intermediates of a run (中间量上限), doubled for the rounding, from which the integer widths follow.
+
+    Proof: every factor is at most its largest value and none is negative; what is subtracted is smaller than what it is
+    subtracted from.
+    """
+
+    normal: int
+    outlier: int
+
+
+def run_bounds(plan: ScoringPlan, largest_cost_fen: int) -> RunBounds:
+    """Bounds of a run whose dearest case costs `largest_cost_fen` (本次计算的整数上限)."""
+    high_top, high_bottom = plan.lines.high.as_integer_ratio()
+    largest = plan.largest
+    case = max(largest["score"], 1) * largest["coefficient"] * max(largest["auxiliary"], 1)
+    unit = plan.score_unit * plan.coefficient_unit * plan.auxiliary_unit
+    bottom = unit * largest["ratio_bottom"] * high_bottom
+    beyond = (largest["ratio_top"] * largest_cost_fen + largest["ratio_bottom"]) * high_bottom
+    subtracted = high_top * largest["ratio_bottom"]
+    return RunBounds(
+        normal=2 * case + 2 * unit,
+        outlier=2 * case * max(beyond, subtracted) + 2 * bottom,
+    )
