@@ -69,6 +69,8 @@ class Wall:
     """Role → predicate that replaces the class's."""
     writable_while: str = ""
     """A condition on rows that may be changed or deleted."""
+    insertable_while: str = ""
+    """A condition on rows that may be added."""
 
     def reads(self) -> dict[str, str]:
         """Role → predicate of the rows it may read."""
@@ -94,9 +96,10 @@ def statements(wall: Wall) -> list[str]:
         out.append(f"create policy {wall.table}_select_{role} on {wall.table} for select to {role} using ({predicate})")
     base = {role: READS[wall.table_class].get(role, ANY) for role in ROLES} | wall.predicates
     for role in wall.insert:
+        added = f"({base[role]}) and ({wall.insertable_while})" if wall.insertable_while else base[role]
         out.append(f"grant insert on {wall.table} to {role}")
         out.append(
-            f"create policy {wall.table}_insert_{role} on {wall.table} for insert to {role} with check ({base[role]})"
+            f"create policy {wall.table}_insert_{role} on {wall.table} for insert to {role} with check ({added})"
         )
     for role, columns in wall.update.items():
         kept = f"({base[role]}) and ({wall.writable_while})" if wall.writable_while else base[role]

@@ -31,6 +31,7 @@ depends_on = None
 _APPROVAL = ("state", "approved_by", "approved_by_person", "approved_at")
 _PUBLICATION = ("state", "published_by", "published_by_person", "published_at")
 _OF_VISIBLE_RUN = "run_id in (select run_id from clearing_run)"
+_OF_DRAFT = "edition_id in (select edition_id from catalog_edition where state = 'draft')"
 _EVERY_TENANT = dict.fromkeys(ROLES, OWN_TENANT)
 
 WALLS: tuple[Wall, ...] = (
@@ -89,8 +90,10 @@ WALLS: tuple[Wall, ...] = (
         "disease_group",
         "province",
         insert=(PROVINCE,),
-        update={PROVINCE: ("score",)},
-        writable_while="edition_id in (select edition_id from catalog_edition where state = 'draft')",
+        update={PROVINCE: ("score", "source", "cases")},
+        delete=(PROVINCE,),
+        writable_while=_OF_DRAFT,
+        insertable_while=_OF_DRAFT,
         published="edition_id in (select edition_id from catalog_edition)",
         below=(AREA, COUNTY, HOSPITAL, WORKER),
     ),

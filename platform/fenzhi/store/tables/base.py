@@ -93,6 +93,11 @@ def exact(name: str, precision: int, scale: int, **kwargs: Any) -> Column[Any]:
     return Column(name, Numeric(precision, scale), **kwargs)
 
 
+def as_written(name: str, **kwargs: Any) -> Column[Any]:
+    """An exact decimal that keeps the places it was written with (按原小数位保存的精确小数)."""
+    return Column(name, Numeric, **({"nullable": False} | kwargs))
+
+
 def flag(name: str, **kwargs: Any) -> Column[Any]:
     """Yes or no."""
     return Column(name, Boolean, nullable=False, **kwargs)

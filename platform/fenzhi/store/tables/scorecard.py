@@ -40,7 +40,7 @@ scorecard = Table(
     recorded_at(),
     PrimaryKeyConstraint("scorecard_id"),
     CheckConstraint("state in ('draft', 'approved', 'published', 'withdrawn')", name="state"),
-    CheckConstraint("light in ('green', 'yellow', 'red', 'none')", name="light"),
+    CheckConstraint("light in ('green', 'yellow', 'red', 'grey')", name="light"),
     CheckConstraint(
         "state not in ('approved', 'published') or approved_by_person <> drafted_by_person", name="four_eyes"
     ),

@@ -85,6 +85,7 @@ intake_row = Table(
     whole("byte_length", nullable=False),
     code("setl_id", nullable=False),
     whole("version", nullable=False),
+    whole("settlement_month"),
     code("outcome", nullable=False),
     uuid_("case_id"),
     codes("refusal_codes", nullable=False),
