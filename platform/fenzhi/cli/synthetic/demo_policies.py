@@ -26,14 +26,14 @@ _PROVINCE: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = 
     "catalog.overlay_coefficient_low": "0.5000",
     "catalog.overlay_coefficient_high": "1.5000",
     "catalog.comprehensive_cv_limit": "2.0",
-    "grouping.conservative_match": "no_procedures",
+    "grouping.conservative_match": "strict",
     "grouping.intervention_class": "surgical",
     "submission.insurance_types": INSURANCE_OF,
     "submission.basic_fund_pay_types": {kind: insurance for insurance, kind in BASIC_FUND_OF.items()},
     "submission.gray_principal_severity": "error",
 }
 _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
-    "grouping.tie_break": ["more_procedures", "more_related", "fewer_unmatched", "higher_score", "group_code"],
+    "grouping.tie_break": ["most_parts", "most_matched", "main_matched", "higher_score", "group_code"],
     "deposit.rate": "0.05",
     "presettlement.prepay_ratio": "0.90",
     "presettlement.ratio_stands_for_deposit": "false",
