@@ -15,7 +15,7 @@ Finder = Callable[[Info, str], Awaitable["Node | None"]]
 
 @strawberry.interface(description="An object with a global id (全局对象).")
 class Node:
-    id: strawberry.ID = strawberry.field(description="Opaque id.")
+    id: strawberry.ID = strawberry.field(description="Opaque id (全局标识).")
 
 
 FINDERS: dict[str, Finder] = {}
