@@ -1,0 +1,82 @@
+"""Policy values in the store (政策参数): proposals and what is in force, of a province or a pooling area."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, func, select, update
+
+from fenzhi.store.session import UnitOfWork
+from fenzhi.store.tables.policy import area_policy, province_policy
+
+
+def _owned(uow: UnitOfWork, table: Table) -> ColumnElement[bool]:
+    """The rows of the acting tenant's own layer."""
+    if table is area_policy:
+        return area_policy.c.area_id == uow.scope.area
+    return province_policy.c.province_id == uow.scope.province
+
+
+def own_table(uow: UnitOfWork) -> Table:
+    """The table of the layer that acts: the area's where the scope has one, the province's otherwise."""
+    return province_policy if uow.scope.area_id is None else area_policy
+
+
+async def propose(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store proposals of the acting layer; the owner's key is added here."""
+    table = own_table(uow)
+    owner = {"area_id": uow.scope.area} if table is area_policy else {"province_id": uow.scope.province}
+    await uow.insert(table, [{**row, **owner} for row in rows])
+
+
+async def proposals(
+    uow: UnitOfWork, *, state: str | None, after: uuid.UUID | None, limit: int, ids: Sequence[uuid.UUID] | None = None
+) -> Sequence[Row[Any]]:
+    """Entries of the acting layer, newest first."""
+    table = own_table(uow)
+    query = select(table).where(_owned(uow, table))
+    if state is not None:
+        query = query.where(table.c.state == state)
+    if after is not None:
+        query = query.where(table.c.policy_id < after)
+    if ids is not None:
+        query = query.where(table.c.policy_id.in_(ids))
+    return await uow.rows(query.order_by(table.c.policy_id.desc()).limit(limit))
+
+
+async def decide(uow: UnitOfWork, ids: Sequence[uuid.UUID], state: str) -> int:
+    """Put proposals in force or reject them; the number that were still proposals."""
+    table = own_table(uow)
+    return await uow.execute(
+        update(table)
+        .where(_owned(uow, table), table.c.policy_id.in_(ids), table.c.state == "proposed")
+        .values(
+            state=state,
+            approved_by=uuid.UUID(uow.scope.account_id),
+            approved_by_person=uuid.UUID(uow.scope.person_id),
+            approved_at=func.now(),
+        )
+    )
+
+
+async def province_values(uow: UnitOfWork, on: date) -> Sequence[Row[Any]]:
+    """What the scope's province has in force by a date, in order of publication."""
+    c = province_policy.c
+    return await uow.rows(
+        select(province_policy)
+        .where(c.province_id == uow.scope.province, c.state == "in_force", c.effective_from <= on)
+        .order_by(c.approved_at, c.policy_id)
+    )
+
+
+async def area_values(uow: UnitOfWork, area_id: int, on: date) -> Sequence[Row[Any]]:
+    """What a pooling area has in force by a date, in order of publication."""
+    c = area_policy.c
+    return await uow.rows(
+        select(area_policy)
+        .where(c.area_id == area_id, c.state == "in_force", c.effective_from <= on)
+        .order_by(c.approved_at, c.policy_id)
+    )
