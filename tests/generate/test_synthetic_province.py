@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import islice
@@ -190,3 +192,23 @@ def test_the_plan_is_one_type(made: list[SyntheticLine]):
     assert PLAN.hospital(made[0].hospital_code).code == made[0].hospital_code
     with pytest.raises(KeyError):
         PLAN.hospital("H0")
+
+
+def test_the_command_generate_writes_and_answers_in_json(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "fenzhi",
+        "generate",
+        "--cases",
+        "20",
+        "--seed",
+        "5",
+        "--out",
+        str(tmp_path / "x"),
+        "--json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["history"] == 60
+    assert (tmp_path / "x/plan.json").is_file()

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
+
+import typer
 
 from fenzhi.cli.synthetic.lists import history, labelled_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan, plan_json
@@ -34,7 +36,12 @@ wanted_faults.json       预设差错数 / how many lists carry which wanted fau
 """
 
 
-def generate(out: Path, cases: int, seed: int, as_json: bool) -> int:
+def generate(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to (输出目录).", file_okay=False)],
+    cases: Annotated[int, typer.Option("--cases", help="Discharges of each year (每年病例数).")],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed writes the same bytes (随机种子).")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON and nothing else.")] = False,
+) -> int:
     """Write a province with `cases` discharges a year, three years of history and a settlement year (生成合成数据).
 
     Exit code 0, or 2 when `cases` is below 1 or `out` holds something else already. Memory: constant.
