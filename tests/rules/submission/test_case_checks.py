@@ -33,6 +33,7 @@ def test_a_sound_list_has_no_finding():
         ({"insurance_type": "390"}, [("NO_AGREEMENT", "insutype")]),
         ({"setl_id": None}, [("REQUIRED_FIELD_MISSING", "setl_id")]),
         ({"person_no": None}, [("REQUIRED_FIELD_MISSING", "psn_no")]),
+        ({"person_no": " "}, [("REQUIRED_FIELD_MISSING", "psn_no")]),
         ({"settlement_end_date": None}, [("REQUIRED_FIELD_MISSING", "setl_end_date")]),
         ({"total_fen": None}, [("REQUIRED_FIELD_MISSING", "medfee_sumamt")]),
         ({"total_fen": None, "unread": frozenset({"medfee_sumamt"})}, []),

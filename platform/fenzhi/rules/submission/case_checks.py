@@ -178,7 +178,7 @@ class _Rules:
         """Q01 required fields (必填项); a field stated but unreadable is the reader's fault, not a missing one."""
         given = self.given
         wanted = CASE_FIELDS + tuple(sorted(self.policy.required_fields.difference(CASE_FIELDS)))
-        missing = [name for name in wanted if _FIELDS[name](given) is None]
+        missing = [name for name in wanted if _is_blank(_FIELDS[name](given))]
         rows = (
             *((f"diseinfo[{place}].diag_code", row.code) for place, row in enumerate(given.diagnoses or ())),
             *((f"oprninfo[{place}].oprn_oprt_code", row.code) for place, row in enumerate(given.procedures)),
@@ -192,7 +192,7 @@ class _Rules:
             ),
             *((f"iteminfo[{place}].amt", item.amount_fen) for place, item in enumerate(given.items or ())),
         )
-        missing.extend(path for path, value in rows if value is None)
+        missing.extend(path for path, value in rows if _is_blank(value))
         for path in missing:
             if path not in given.unread:
                 yield self._found("REQUIRED_FIELD_MISSING", path, None, field=path)
@@ -409,6 +409,10 @@ class _Rules:
         days = (reported - given.discharge_date).days
         if days > self.policy.list_due_days:
             yield self._found("LATE_LIST", "dscg_time", reported, days=days, limit=self.policy.list_due_days)
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def full_years(born: dt.date, day: dt.date) -> int:
