@@ -18,6 +18,7 @@ import redis
 
 from fenzhi.cli import database_roles, server_home
 from fenzhi.cli.database_roles import replace_dsn, safe_dsn, with_connection
+from fenzhi.cli.main import run
 from fenzhi.cli.servers import ServerAddresses, Servers, start_servers
 from fenzhi.cli.valkey_server import answers
 from fenzhi.rules.refusals import Conflict
@@ -273,3 +274,40 @@ def test_replacing_parts_of_a_dsn(dsn: str, changes: dict[str, str], expected: s
 
 def test_a_dsn_is_shown_without_its_password() -> None:
     assert safe_dsn("postgresql://u:p@h:5432/d") == "postgresql://u@h:5432/d"
+
+
+def test_an_administrator_makes_roles_and_database(
+    running_servers: Servers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = running_servers.addresses
+    name = f"fenzhi_test_{uuid.uuid4().hex[:8]}"
+    wanted = given.with_database(name)
+    monkeypatch.setenv("FENZHI_DATABASE_URL", wanted.owner_dsn)
+    monkeypatch.setenv("FENZHI_APP_DATABASE_URL", wanted.app_dsn)
+    administrator = given.superuser_dsn or os.environ["FENZHI_TEST_DATABASE_URL"]
+    try:
+        for _ in range(2):
+            assert run(["db", "bootstrap", "--admin-dsn", administrator]) == 0
+        owner = "select pg_get_userbyid(datdba)::text from pg_database where datname = current_database()"
+        assert value(wanted.app_dsn, owner) == "fenzhi_owner"
+    finally:
+        running_servers.drop_database(name)
+    assert given.owner_dsn.split("@")[0].rpartition(":")[2] not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("owner", "application"),
+    [
+        ("postgresql://postgres:p@h/fenzhi", "postgresql://fenzhi_app:p@h/fenzhi"),
+        ("postgresql://fenzhi_owner@h/fenzhi", "postgresql://fenzhi_app:p@h/fenzhi"),
+        ("postgresql://fenzhi_owner:p@h/fenzhi", "postgresql://fenzhi_owner:p@h/fenzhi"),
+        ("postgresql://fenzhi_owner:p@h/one", "postgresql://fenzhi_app:p@h/two"),
+        ("", ""),
+    ],
+)
+def test_dsns_that_do_not_fit_are_refused_before_anything_is_made(owner: str, application: str) -> None:
+    with pytest.raises(Conflict) as refused:
+        database_roles.bootstrap_external(
+            "postgresql://nowhere.invalid/x", owner_dsn=owner, application_dsn=application
+        )
+    assert refused.value.code == "DSN_UNFIT"
