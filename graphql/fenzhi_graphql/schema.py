@@ -12,6 +12,8 @@ from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.fund.mutations import FundMutation
+from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
 from fenzhi_graphql.node import NodeQuery
@@ -21,8 +23,8 @@ from fenzhi_graphql.scalars import SCALARS
 
 _log = structlog.get_logger("fenzhi.api")
 
-QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery)
-MUTATIONS: tuple[type[Any], ...] = (RegistryMutation,)
+QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery)
+MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation)
 
 Query = strawberry.type(
     type("Query", QUERIES, {}),

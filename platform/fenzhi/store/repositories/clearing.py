@@ -1,0 +1,240 @@
+"""Clearing in the store (清算): runs and their life, statements, the ledger, the cases of a run."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from fenzhi.store.repositories.fund import Pool
+from fenzhi.store.repositories.scope_predicate import within
+from fenzhi.store.session import UnitOfWork, new_id
+from fenzhi.store.tables.clearing import clearing_run, hospital_statement, ledger_entry, run_case
+from fenzhi.store.tables.jobs import job
+from fenzhi.store.tables.registry import hospital, pooling_area
+
+LIVE = ("computing", "computed", "approved", "published")
+_LIVE_SQL = "state in ('computing', 'computed', 'approved', 'published')"
+
+
+def _of_pool(uow: UnitOfWork, pool: Pool) -> list[Any]:
+    insurance, pool_scope, year = pool
+    c = clearing_run.c
+    return [c.area_id == uow.scope.area, c.insurance == insurance, c.pool_scope == pool_scope, c.year == year]
+
+
+# Runs
+
+
+async def add_run(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:
+    """A new run in state computing; false when the period has a live run already, which another start may have just made."""
+    touched = await uow.execute(
+        upsert(clearing_run)
+        .values(state="computing", **row)
+        .on_conflict_do_nothing(
+            index_elements=["area_id", "kind", "insurance", "pool_scope", "year", "period"],
+            index_where=text(_LIVE_SQL),
+        )
+    )
+    return touched == 1
+
+
+async def live_run(uow: UnitOfWork, pool: Pool, kind: str, period: int) -> Row[Any] | None:
+    """The live run of a period, if there is one."""
+    c = clearing_run.c
+    return await uow.first(
+        select(clearing_run).where(*_of_pool(uow, pool), c.kind == kind, c.period == period, c.state.in_(LIVE))
+    )
+
+
+async def runs_of_pool(uow: UnitOfWork, pool: Pool, states: Sequence[str]) -> Sequence[Row[Any]]:
+    """The runs of a pool's year in the states given, in order of their start."""
+    c = clearing_run.c
+    return await uow.rows(select(clearing_run).where(*_of_pool(uow, pool), c.state.in_(states)).order_by(c.run_id))
+
+
+async def release_dead(uow: UnitOfWork, pool: Pool) -> int:
+    """Stop runs of a pool whose job will never come back: refused, or out of attempts."""
+    ended = select(job.c.job_id).where(job.c.area_id == uow.scope.area, job.c.state.in_(("refused", "dead")))
+    c = clearing_run.c
+    return await uow.execute(
+        update(clearing_run)
+        .where(*_of_pool(uow, pool), c.state == "computing", c.job_id.in_(ended))
+        .values(state="stopped")
+    )
+
+
+async def run_by_id(uow: UnitOfWork, run_id: uuid.UUID) -> Row[Any] | None:
+    return await uow.first(
+        select(clearing_run, pooling_area.c.code.label("area_code"))
+        .join(pooling_area, pooling_area.c.area_id == clearing_run.c.area_id)
+        .where(within(clearing_run, uow.scope), clearing_run.c.run_id == run_id)
+    )
+
+
+async def runs(
+    uow: UnitOfWork,
+    before: uuid.UUID | None,
+    limit: int,
+    *,
+    year: int | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    insurance: str | None = None,
+) -> Sequence[Row[Any]]:
+    """Runs of the scope, newest first, one page."""
+    c = clearing_run.c
+    query = (
+        select(clearing_run, pooling_area.c.code.label("area_code"))
+        .join(pooling_area, pooling_area.c.area_id == c.area_id)
+        .where(within(clearing_run, uow.scope))
+    )
+    for column, wanted in ((c.year, year), (c.kind, kind), (c.state, state), (c.insurance, insurance)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if before is not None:
+        query = query.where(c.run_id < before)
+    return await uow.rows(query.order_by(c.run_id.desc()).limit(limit))
+
+
+async def move_run(uow: UnitOfWork, run_id: uuid.UUID, from_states: Sequence[str], values: Mapping[str, Any]) -> bool:
+    """Move a run on; false when it is in none of the states given."""
+    touched = await uow.execute(
+        update(clearing_run)
+        .where(within(clearing_run, uow.scope), clearing_run.c.run_id == run_id, clearing_run.c.state.in_(from_states))
+        .values(**values)
+    )
+    return touched == 1
+
+
+# Statements and the ledger
+
+
+async def statement(uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int) -> Row[Any] | None:
+    c = hospital_statement.c
+    return await uow.first(
+        _statements().where(within(hospital_statement, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id)
+    )
+
+
+async def statements(uow: UnitOfWork, run_id: uuid.UUID, after: str, limit: int) -> Sequence[Row[Any]]:
+    """Statements of a run the scope sees, in order of hospital code, one page."""
+    return await uow.rows(
+        _statements()
+        .where(within(hospital_statement, uow.scope), hospital_statement.c.run_id == run_id, hospital.c.code > after)
+        .order_by(hospital.c.code)
+        .limit(limit)
+    )
+
+
+async def statements_of_runs(uow: UnitOfWork, run_ids: Sequence[uuid.UUID]) -> Sequence[Row[Any]]:
+    """Every statement of the runs named."""
+    if not run_ids:
+        return []
+    return await uow.rows(
+        _statements().where(within(hospital_statement, uow.scope), hospital_statement.c.run_id.in_(run_ids))
+    )
+
+
+def _statements() -> Any:
+    c = hospital_statement.c
+    return (
+        select(
+            hospital_statement,
+            hospital.c.code.label("hospital_code"),
+            hospital.c.name.label("hospital_name"),
+            clearing_run.c.kind.label("run_kind"),
+            clearing_run.c.insurance,
+            clearing_run.c.pool_scope,
+            clearing_run.c.year,
+            clearing_run.c.period,
+            clearing_run.c.state.label("run_state"),
+            clearing_run.c.summary.label("run_summary"),
+        )
+        .join(hospital, hospital.c.hospital_id == c.hospital_id)
+        .join(clearing_run, clearing_run.c.run_id == c.run_id)
+    )
+
+
+async def add_statements(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
+    await uow.insert(hospital_statement, rows)
+
+
+async def add_entries(
+    uow: UnitOfWork, common: Mapping[str, Any], rows: Sequence[tuple[int | None, str, int, str]]
+) -> None:
+    """Post entries in one statement, so that the database sees their sum: it refuses one that is not 0.
+
+    Shape: rows of (hospital or none for the pool, account, fen with debit positive, memo); `common` holds run and pool.
+    """
+    if not rows:
+        return
+    await uow.execute(
+        text(
+            """
+            insert into ledger_entry (entry_id, area_id, run_id, insurance, pool_scope, year, hospital_id, account, amount_fen, memo)
+            select e.entry_id, :area_id, cast(:run_id as uuid), :insurance, :pool_scope, :year,
+                   e.hospital_id, e.account, e.amount_fen, e.memo
+              from unnest(cast(:ids as uuid[]), cast(:hospitals as int[]), cast(:accounts as text[]),
+                          cast(:amounts as bigint[]), cast(:memos as text[]))
+                   as e (entry_id, hospital_id, account, amount_fen, memo)
+            """
+        ),
+        {
+            **common,
+            "ids": [new_id() for _ in rows],
+            "hospitals": [row[0] for row in rows],
+            "accounts": [row[1] for row in rows],
+            "amounts": [row[2] for row in rows],
+            "memos": [row[3] for row in rows],
+        },
+    )
+
+
+async def balances(uow: UnitOfWork, run_ids: Sequence[uuid.UUID]) -> Sequence[Row[Any]]:
+    """Σ of the ledger over runs, by account and hospital."""
+    if not run_ids:
+        return []
+    c = ledger_entry.c
+    return await uow.rows(
+        select(c.account, c.hospital_id, func.sum(c.amount_fen).label("amount_fen"))
+        .where(c.area_id == uow.scope.area, c.run_id.in_(run_ids))
+        .group_by(c.account, c.hospital_id)
+    )
+
+
+async def entries(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """The entries of a run, in order of posting."""
+    c = ledger_entry.c
+    return await uow.rows(
+        select(ledger_entry).where(within(ledger_entry, uow.scope), c.run_id == run_id).order_by(c.entry_id)
+    )
+
+
+# Cases of a run
+
+
+async def cases_of_hospital(uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int) -> Sequence[Row[Any]]:
+    """Id and points of the cleared cases of one hospital, in order of id: what its gross is apportioned by."""
+    c = run_case.c
+    return await uow.rows(
+        select(c.case_id, c.points)
+        .where(
+            within(run_case, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id, c.disposition == "cleared"
+        )
+        .order_by(c.case_id)
+    )
+
+
+async def case_rows(
+    uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int, after: uuid.UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """The cases of one hospital in a run, cleared and pending, in order of id, one page."""
+    c = run_case.c
+    query = select(run_case).where(within(run_case, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id)
+    if after is not None:
+        query = query.where(c.case_id > after)
+    return await uow.rows(query.order_by(c.case_id).limit(limit))
