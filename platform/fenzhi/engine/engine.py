@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 import pyarrow as pa
 
+from fenzhi.engine.aggregates import aggregate_hospitals, reference_totals
+from fenzhi.engine.apportionment import apportion_cases
 from fenzhi.engine.compiled_book import CompiledBook
 from fenzhi.engine.connection import BulkConnection
 from fenzhi.engine.failures import input_refused
 from fenzhi.engine.group_and_score import group_and_score_cases, group_cases
 from fenzhi.engine.scoring_plan import ScoringPlan
+from fenzhi.rules.catalog.reference_costs import ReferenceCosts
 
 BATCH_ROWS = 1_000_000
 
@@ -65,3 +69,33 @@ class Engine:
         Raises: EngineInputRefused, EngineBoundsExceeded, EngineFailed.
         """
         return group_and_score_cases(self._connection, cases, plan, batch_rows=self._batch_rows)
+
+    def aggregate_hospitals(
+        self, scored: pa.Table, cases: pa.Table, money: Sequence[str] = ("cost_fen", "booked_fen", "patient_fen")
+    ) -> pa.Table:
+        """Sums of scored cases per hospital (按医疗机构汇总), by hospital in byte order.
+
+        Shape: `scored` as answered by `group_and_score`, `cases` row by row beside it with hospital and the int64 columns
+        named in `money`. The answer: hospital, cases, grouped, points, each column of `money`, band_<band> and
+        reason_<reason> counts, all int64. Raises: EngineInputRefused, EngineBoundsExceeded.
+        """
+        return aggregate_hospitals(self._connection, scored, cases, money)
+
+    def reference_costs(self, grouped: pa.Table, cases: pa.Table) -> ReferenceCosts:
+        """Reference costs of a year's grouped cases (参考均费), per group and hospital level and per group, exact.
+
+        Shape: `grouped` as answered by `group`, `cases` row by row beside it with level (text) and cost_fen (int64).
+        Ungrouped cases weigh nothing. Raises: EngineInputRefused, EngineBoundsExceeded.
+        """
+        return reference_totals(self._connection, grouped, cases)
+
+    def apportion_cases(self, totals: pa.Table, cases: pa.Table) -> pa.Table:
+        """A hospital's money over its cases by points (病例分摊), largest remainder, to the fen.
+
+        Shape: `totals` has hospital and total_fen (int64, may be negative), `cases` has hospital, case_id and points
+        (int64, ≥ 0). The answer: hospital, case_id, share_fen, one row per case, ordered by hospital and case id.
+        Rounding: floor toward −∞, then one fen each to the largest remainders, ties to the smaller case id (byte order).
+        Cases of a hospital without any points get 0. Raises: EngineInputRefused, EngineBoundsExceeded; InvariantBroken
+        naming the hospital when its shares do not add up to its total, as when it has a total but no points.
+        """
+        return apportion_cases(self._connection, totals, cases)

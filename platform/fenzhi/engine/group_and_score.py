@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fenzhi.engine.columns import check_columns, extremes
 from fenzhi.engine.compiled_book import MATCHED_BITS, CompiledBook
-from fenzhi.engine.connection import HUGEINT_MAX, BulkConnection
+from fenzhi.engine.connection import HUGEINT_MAX, INT64_MAX, BulkConnection
 from fenzhi.engine.failures import EngineFailed, bounds_exceeded, input_refused
 from fenzhi.engine.grouping_sql import grouping_statement, scoring_statement
 from fenzhi.engine.scoring_plan import SOURCES, ScoringPlan, run_bounds
@@ -83,7 +84,7 @@ def _coded(cases: pa.Table, book: CompiledBook) -> pa.Table:
     if principal.type == pa.int32() and procedures.type == pa.list_(pa.int32()):
         if principal.null_count or procedures.null_count:
             raise input_refused("整数编码列不得有空值。", "Coded columns may hold no nulls.")
-        low, high = _range(principal)
+        low, high = extremes(principal)
         if low < -2 or high >= len(book.diagnosis_codes):
             raise input_refused("诊断编号超出目录。", "A diagnosis number is outside the book.", saw=f"{low}..{high}")
         coded = pa.table({"diagnosis": principal, "procedures": procedures})
@@ -94,15 +95,15 @@ def _coded(cases: pa.Table, book: CompiledBook) -> pa.Table:
 
 def _with_scoring_columns(coded: pa.Table, cases: pa.Table, plan: ScoringPlan) -> pa.Table:
     wanted = {"cost_fen": pa.int64(), "factor": pa.int32()}
-    for name, kind in wanted.items():
-        if name not in cases.column_names or cases[name].type != kind:
-            raise input_refused(f"缺少 {kind} 类型的列 {name}。", f"A column {name} of {kind} is needed.", missing=name)
-        if cases[name].null_count:
-            raise input_refused(f"列 {name} 有空值。", f"The column {name} holds nulls.", column=name)
+    check_columns(cases, wanted, "cases")
+    for name in wanted:
         coded = coded.append_column(name, cases[name])
-    low, _ = _range(coded["cost_fen"])
+    low, high = extremes(coded["cost_fen"])
     if low < 0:
         raise input_refused("病例费用为负，不能计分。", "A case cost is below zero.", saw=str(low))
+    if high == INT64_MAX:
+        # That number stands for a line that does not exist.
+        raise bounds_exceeded("病例费用 cost of a case", high, INT64_MAX - 1)
     _within(coded["factor"], len(plan.factors), "factor")
     if "auxiliary" in cases.column_names:
         auxiliary = pc.cast(cases["auxiliary"], pa.int32())
@@ -119,16 +120,11 @@ def _with_scoring_columns(coded: pa.Table, cases: pa.Table, plan: ScoringPlan) -
 
 
 def _within(column: pa.ChunkedArray, count: int, name: str) -> None:
-    low, high = _range(column)
+    low, high = extremes(column)
     if low < 0 or high >= count:
         raise input_refused(
             f"列 {name} 的编号超出范围。", f"A number of {name} is outside the plan.", saw=f"{low}..{high}"
         )
-
-
-def _range(column: pa.ChunkedArray) -> tuple[int, int]:
-    found = pc.min_max(column)
-    return found["min"].as_py() or 0, found["max"].as_py() or 0
 
 
 def _check_procedures(coded: pa.Table) -> None:

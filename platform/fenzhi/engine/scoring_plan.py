@@ -72,14 +72,14 @@ def plan_scoring(
     helpers, auxiliary_unit = scaled(auxiliaries)
     shift = Decimal(10) ** book.edition.points_decimals
     bases, score_unit = scaled([group.score * shift for group in book.groups])
+    for what, values in (("分值 score", bases), ("系数 coefficient", coefficients), ("辅助系数 auxiliary", helpers)):
+        _fits(what, [*values, score_unit, coefficient_unit, auxiliary_unit])
     prices, largest = _prices(book, levels, bases, references, lines)
     largest |= {
         "score": max(bases, default=0),
         "coefficient": max([*coefficients, coefficient_unit]),
         "auxiliary": max(helpers, default=0),
     }
-    if largest["score"] > INT64_MAX:
-        raise bounds_exceeded("病种分值 score of a group", largest["score"], INT64_MAX)
     return ScoringPlan(
         book,
         lines,
@@ -105,6 +105,11 @@ def plan_scoring(
         auxiliary_unit,
         largest,
     )
+
+
+def _fits(what: str, values: Sequence[int]) -> None:
+    if max(values) > INT64_MAX:
+        raise bounds_exceeded(what, max(values), INT64_MAX)
 
 
 def scaled(values: Sequence[Decimal]) -> tuple[list[int], int]:
@@ -148,8 +153,7 @@ def _prices(
                 continue
             shared = gcd(mean.n, mean.total_fen)
             top, bottom = mean.n // shared, mean.total_fen // shared
-            if bottom > INT64_MAX:
-                raise bounds_exceeded("参考总费用 reference total", bottom, INT64_MAX)
+            _fits("参考总费用 reference total", (top, bottom))
             tops.append(top)
             bottoms.append(bottom)
             lowest = cost_lines(top, bottom, lines)
