@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from fenzhi.rules.quantities import decimal_places
+from fenzhi.rules.quantities import decimal_places, half_up
 from fenzhi.rules.refusals import Conflict
 
 
@@ -58,6 +58,21 @@ class PointValue:
     points: int
     points_decimals: int
     basis: Basis = Basis.TOTAL_COST
+
+    @classmethod
+    def stated(cls, yuan_per_point: Fraction, points_decimals: int) -> PointValue:
+        """A point value as a document states it, in yuan per point (文件载明的点值): exact, φ counted as 1.
+
+        >>> PointValue.stated(Fraction("10.5"), 4).exact()
+        Fraction(21, 2)
+        """
+        per_unit = yuan_per_point * Fraction(100, 10**points_decimals)
+        fen, points = per_unit.numerator, per_unit.denominator
+        return cls(fen, fen, fen, points, points_decimals)
+
+    def payment_standard(self, points: int) -> int:
+        """Fen that so many points are worth (支付标准). Rounding: half up. Units: `points` in 10^-points_decimals."""
+        return half_up(points * self.fen_per_unit())
 
     def fund_ratio(self) -> Fraction:
         """φ, the booked basic fund over the total cost (基金支付比例). Raises: FundRatioZero without a cost."""
