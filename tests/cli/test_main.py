@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from pathlib import Path
@@ -84,7 +85,15 @@ def test_an_exit_raised_inside_is_kept(borrowed: types.ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [(["--help"], 0), (["nonsense"], 2), (["token"], 2), (["bench"], 0), (["bench", "x"], 2)]
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["nonsense"], 2),
+        (["token"], 2),
+        (["bench"], 2),
+        (["bench", "x"], 2),
+        (["bench", "grouping", "--cases", "0"], 2),
+    ],
 )
 def test_the_command_line_itself(arguments: list[str], code: int) -> None:
     assert main.run(arguments) == code
@@ -101,3 +110,13 @@ def test_all_commands_are_there() -> None:
     assert names == {
         "up", "down", "status", "tenants", "token", "doctor", "migrate", "golden", "probes", "generate", "demo", "bench",
     }  # fmt: skip
+
+
+def test_a_measurement_is_called_with_its_size_and_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = types.ModuleType("fenzhi.cli.bench_clearing")
+    module.bench_clearing = lambda cases, seed: {"cases": cases, "seed": seed, "floors": {"look_up": 1}}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "fenzhi.cli.bench_clearing", module)
+    assert main.run(["bench", "clearing", "--cases", "7", "--seed", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"cases": 7, "seed": 3, "floors": {"look_up": 1}}

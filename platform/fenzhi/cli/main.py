@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -206,18 +207,34 @@ def demo(context: typer.Context) -> None:
     hand_over("fenzhi.cli.demo", "demo", context.args)
 
 
-@app.command(context_settings=_HANDED_OVER, add_help_option=False)
-def bench(context: typer.Context) -> None:
-    """Measure grouping, submission or clearing beside its floors (性能测量): fenzhi bench grouping --cases N."""
-    subjects = ("grouping", "submission", "clearing")
-    subject = context.args[0] if context.args else ""
-    if subject not in subjects:
-        say(f"用法：fenzhi bench {'|'.join(subjects)} [选项]", f"Usage: fenzhi bench {'|'.join(subjects)} [options]")
-        raise typer.Exit(OK if subject in ("", "--help") else REFUSED)
-    hand_over(f"fenzhi.cli.bench_{subject}", f"bench_{subject}", context.args[1:], title=f"bench {subject}")
+class BenchSubject(StrEnum):
+    """What can be measured (测量对象)."""
+
+    GROUPING = "grouping"
+    SUBMISSION = "submission"
+    CLEARING = "clearing"
 
 
-def hand_over(module: str, function: str, arguments: list[str], *, title: str = "") -> None:
+@app.command()
+def bench(
+    subject: BenchSubject,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="How many cases.")] = 100_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed measures the same cases.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure grouping, submission or clearing beside its floors, in one run (性能测量)."""
+    module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
+    report: dict[str, object] = getattr(module, f"bench_{subject.value}")(cases, seed)
+    if as_json:
+        print_json(report)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in report.items():
+        table.add_row(name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value))
+    Console(soft_wrap=True).print(table)
+
+
+def hand_over(module: str, function: str, arguments: list[str]) -> None:
     """Run a command that lives in its own module (转交命令), imported only now: starting `fenzhi` stays quick.
 
     What the function returns, if it is a number, is the exit code.
@@ -225,7 +242,7 @@ def hand_over(module: str, function: str, arguments: list[str], *, title: str = 
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(getattr(importlib.import_module(module), function))
     outcome = typer.main.get_command(command).main(
-        args=list(arguments), prog_name=f"fenzhi {title or function}", standalone_mode=False
+        args=list(arguments), prog_name=f"fenzhi {function}", standalone_mode=False
     )
     raise typer.Exit(outcome if isinstance(outcome, int) and not isinstance(outcome, bool) else OK)
 
