@@ -99,6 +99,21 @@ def test_batches_never_change_a_result(engine: Engine) -> None:
     assert [row["points"] for row in sliced] == whole["points"].to_pylist()[10:30]
 
 
+def test_each_case_is_scored_under_its_own_edition(engine: Engine) -> None:
+    table = cases(1_000_000, 400_000, 1_000_000, edition_id=pa.array(["new", "old", "old"], pa.string()))
+    plans = {"new": plan(score="1000.5"), "old": plan(score="2001"), "unused": plan()}
+    found = engine.group_and_score_editions(table, plans)
+    shown = found.select(["ordinal", "edition_id", "group_code", "band", "points"]).to_pylist()
+    assert [tuple(row.values()) for row in shown] == [
+        (0, "new", "op", "normal", 9_504_750),
+        (1, "old", "op", "low", 7_603_800),
+        (2, "old", "op", "normal", 19_009_500),
+    ]
+    assert engine.group_and_score_editions(table.slice(0, 0), plans).schema == found.schema
+    with pytest.raises(EngineInputRefused, match="no plan"):
+        engine.group_and_score_editions(table, {"new": plan()})
+
+
 @pytest.mark.parametrize(
     "table",
     [

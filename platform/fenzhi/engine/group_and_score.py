@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,6 +70,40 @@ def group_and_score_cases(
         scored = scored.append_column("reference_source", _words(found["source"], _SOURCES))
         parts.append(scored.append_column("points", found["points"]))
     return pa.concat_tables(parts)
+
+
+def group_and_score_editions(
+    connection: BulkConnection, cases: pa.Table, plans: Mapping[str, ScoringPlan], *, batch_rows: int
+) -> pa.Table:
+    """Cases of several editions (多版本批量入组计分): see `Engine.group_and_score_editions`."""
+    check_columns(cases, {"edition_id": pa.string()}, "cases")
+    ordinals = _ordinals(cases.num_rows)
+    wanted = pc.unique(cases["edition_id"]).to_pylist()
+    unplanned = sorted(set(wanted) - set(plans))
+    if unplanned:
+        raise input_refused(
+            "有病例的目录版本没有计分方案。", "An edition of a case has no plan.", editions=", ".join(unplanned)
+        )
+    parts: list[pa.Table] = []
+    for edition_id in sorted(wanted):
+        chosen = pc.equal(cases["edition_id"], edition_id)
+        mine = cases.filter(chosen)
+        scored = group_and_score_cases(connection, mine, plans[edition_id], batch_rows=batch_rows)
+        scored = scored.set_column(0, "ordinal", ordinals.filter(chosen.combine_chunks()))
+        code = scored.column_names.index("group_code")
+        scored = scored.set_column(code, "group_code", pc.cast(scored["group_code"], pa.string()))
+        parts.append(scored.append_column("edition_id", mine["edition_id"]))
+    if not parts:
+        return _no_editions()
+    together = pa.concat_tables(parts).unify_dictionaries()
+    return together.take(pc.sort_indices(together["ordinal"]))
+
+
+def _no_editions() -> pa.Table:
+    words = pa.dictionary(pa.int8(), pa.string())
+    kinds = {"ordinal": pa.int64(), "group_code": pa.string(), "reason": words, "band": words}
+    kinds |= {"reference_source": words, "points": pa.int64(), "edition_id": pa.string()}
+    return pa.schema(list(kinds.items())).empty_table()
 
 
 def _book_tables(book: CompiledBook) -> dict[str, pa.Table]:
