@@ -17,14 +17,16 @@ from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
 from fenzhi_graphql.node import NodeQuery
+from fenzhi_graphql.policy.mutations import PolicyMutation
+from fenzhi_graphql.policy.queries import PolicyQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
 from fenzhi_graphql.registry.queries import RegistryQuery
 from fenzhi_graphql.scalars import SCALARS
 
 _log = structlog.get_logger("fenzhi.api")
 
-QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery)
-MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation)
+QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery, PolicyQuery)
+MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation, PolicyMutation)
 
 Query = strawberry.type(
     type("Query", QUERIES, {}),
