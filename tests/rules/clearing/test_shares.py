@@ -39,9 +39,8 @@ def test_renormalised_shares_are_the_published_ones() -> None:
     assert shares.shares["A"].gross_fen == 456_521_739_13
     assert shares.shares["B"].gross_fen == 243_478_260_87
     assert shares.phi_fen == 0
-    # P × S × φ of the method is the exact share.
-    exact = VALUE.fen_per_unit() * POINTS["A"] * shares.shares["A"].fund_ratio
-    assert exact == Fraction(FUND * 45, 69)
+    assert {code: share.fund_ratio for code, share in shares.shares.items()} == RATIOS
+    assert shares.base == 60_000_000 * RATIOS["A"] + 40_000_000 * RATIOS["B"]
 
 
 def test_swapping_the_ratios_swaps_the_money() -> None:

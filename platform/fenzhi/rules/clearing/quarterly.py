@@ -118,6 +118,8 @@ class QuarterRun:
     point_value: PointValue
     lines: tuple[StatementLine, ...]
     accounts: dict[Account, int]
+    share_base: Fraction
+    """Σ points, or Σ points × ratio when renormalised (分摊基数), in 10^-d points."""
 
 
 def clear_quarter(
@@ -138,7 +140,7 @@ def clear_quarter(
     accounts[Account.PHI] = shares.phi_fen
     accounts[Account.PHI_CAP_EXCESS] = shares.phi_cap_excess_fen
     accounts[Account.ROUNDING] = shares.rounding_fen
-    return QuarterRun(terms, value, lines, accounts)
+    return QuarterRun(terms, value, lines, accounts, shares.base)
 
 
 def quarter_shares(

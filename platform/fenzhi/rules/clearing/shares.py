@@ -63,7 +63,9 @@ class GrossShare:
     method_fen: int
     gross_fen: int
     fund_ratio: Fraction
+    """φ of the share method: the pool's by default, else the hospital's own (所用支付比例)."""
     printed_fen: int
+    """The exact share at the printed in place of the exact point value, half up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class PoolShares:
     phi_fen: int
     phi_cap_excess_fen: int
     rounding_fen: int
+    base: Fraction
+    """What a hospital's points (× own ratio) are divided by: Σ points, or Σ points × ratio when renormalised. 10^-d."""
 
 
 def pool_shares(
@@ -88,7 +92,7 @@ def pool_shares(
     """
     fund_fen = point_value.fund_fen
     default = apportion(fund_fen, points)
-    quotas, method = _method_shares(point_value, points, fund_ratios, order, default)
+    quotas, method, base = _method_shares(point_value, points, fund_ratios, order, default)
     per_unit = point_value.fen_per_unit() if any(points.values()) else Fraction(0)
     printed_value = Fraction(point_value.printed(order.printed_decimals)) if per_unit else Fraction(0)
     exact_value = point_value.exact() if per_unit else Fraction(0)
@@ -104,17 +108,19 @@ def pool_shares(
     if order.phi_cap_fen is not None and phi_total > 0:
         room = max(0, order.phi_cap_fen - order.phi_balance_fen)
         phi_fen, excess_fen = min(phi_total, room), max(0, phi_total - room)
+    pool_ratio = point_value.fund_ratio()
     shares = {
         code: GrossShare(
             default[code],
             method[code],
             gross[code],
-            quotas[code] / (per_unit * points[code]) if per_unit and points[code] else Fraction(0),
+            pool_ratio if order.method is ShareMethod.DEFAULT else fund_ratios[code],
             printed[code],
         )
         for code in default
     }
-    return PoolShares(shares, phi_fen, excess_fen, sum(method[code] - gross[code] for code in default))
+    rounding_fen = sum(method[code] - gross[code] for code in default)
+    return PoolShares(shares, phi_fen, excess_fen, rounding_fen, base)
 
 
 def covered(claims: Mapping[str, int], fund_fen: int, balance_fen: int) -> dict[str, int]:
@@ -163,19 +169,19 @@ def _method_shares(
     fund_ratios: Mapping[str, Fraction],
     order: ShareOrder,
     default: Mapping[str, int],
-) -> tuple[dict[str, Fraction], dict[str, int]]:
-    """Exact quota and whole fen per hospital."""
+) -> tuple[dict[str, Fraction], dict[str, int], Fraction]:
+    """Exact quota and whole fen per hospital, and what the quotas were divided by."""
     fund_fen = point_value.fund_fen
+    whole = Fraction(sum(points.values()))
     if fund_fen == 0:
-        return dict.fromkeys(default, Fraction(0)), dict(default)
+        return dict.fromkeys(default, Fraction(0)), dict(default), whole
     if order.method is ShareMethod.DEFAULT:
-        whole = sum(points.values())
-        return {code: Fraction(fund_fen * points[code], whole) for code in default}, dict(default)
+        return {code: fund_fen * points[code] / whole for code in default}, dict(default), whole
     weights = {code: points[code] * fund_ratios[code] for code in default}
     if order.method is ShareMethod.RENORMALISE:
         method = apportion(fund_fen, weights)
         total = _exact_sum(list(weights.values()))
-        return {code: fund_fen * weights[code] / total for code in default}, method
+        return {code: fund_fen * weights[code] / total for code in default}, method, total
     per_unit = point_value.fen_per_unit()
     quotas = {code: per_unit * weight for code, weight in weights.items()}
     claims = {code: half_up(quota) for code, quota in quotas.items()}
@@ -183,7 +189,7 @@ def _method_shares(
     if method != claims:
         short = Fraction(fund_fen + order.phi_balance_fen, sum(claims.values()))
         quotas = {code: claims[code] * short for code in default}
-    return quotas, method
+    return quotas, method, whole
 
 
 def _exact_sum(terms: Sequence[Fraction]) -> Fraction:

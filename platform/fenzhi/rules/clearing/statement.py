@@ -75,12 +75,12 @@ class StatementLine:
     booked_fen: int
     patient_fen: int
     fund_ratio: Fraction
-    """The exact φ of the share method, such that P × S × φ is the exact share (所用支付比例)."""
+    """φ of the share method, exact: the pool's by default, else the hospital's own (所用支付比例)."""
     default_share_fen: int
     method_share_fen: int
     gross_fen: int
     printed_fen: int
-    """Printed P × S × φ, half up (按公布点值计算)."""
+    """Printed P × S × φ, half up (按公布点值计算); when shares were renormalised or short, times that same factor."""
     remainder_fen: int
     """gross − printed (尾差)."""
     not_prepaid_fen: int

@@ -50,7 +50,8 @@ def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
             (
                 ("fund", yuan_from_fen(value.fund_fen)),
                 ("points", _points(line.points, value.points_decimals)),
-                ("all_points", _points(value.points, value.points_decimals)),
+                ("fund_ratio", str(line.fund_ratio)),
+                ("share_base", decimal_places(run.share_base / Fraction(10**value.points_decimals), 12)),
                 ("share", yuan_from_fen(line.method_share_fen)),
                 ("gross", yuan_from_fen(line.gross_fen)),
             ),
@@ -146,8 +147,8 @@ def _remainder(line: StatementLine, printed: str, places: int, *, provisional: b
     note_zh, note_en = ("公布点值为暂定值。", " The printed point value is provisional.") if provisional else ("", "")
     return Step(
         "clearing.remainder",
-        f"尾差＝应付 − 公布点值 × 分值 × 支付比例。{note_zh}",
-        f"Remainder: gross − printed point value × points × fund ratio.{note_en}",
+        f"尾差＝应付 − 公布点值 × 分值 × 支付比例（归一或账户不足时按同一系数折算）。{note_zh}",
+        f"Remainder: gross − printed point value × points × fund ratio, times the factor of a renormalised or short pool.{note_en}",
         (
             ("point_value_printed", printed),
             ("points", _points(line.points, places)),
