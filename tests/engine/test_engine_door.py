@@ -21,7 +21,7 @@ from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, Proced
 from fenzhi.rules.catalog.edition import CodeTables, Edition, ProcedureEntry
 from fenzhi.rules.catalog.reference_costs import MeanCost, ReferenceCosts
 from fenzhi.rules.grouping.catalog_book import CatalogBook
-from fenzhi.rules.grouping.grouping_method import GroupingMethod
+from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import HospitalFactor
 
@@ -97,6 +97,25 @@ def test_batches_never_change_a_result(engine: Engine) -> None:
         assert small.group_and_score(table, plan()).to_pylist() == whole.to_pylist()
     sliced = engine.group_and_score(table.slice(10, 20), plan()).to_pylist()
     assert [row["points"] for row in sliced] == whole["points"].to_pylist()[10:30]
+
+
+def test_a_procedure_listed_twice_counts_once_however_many_a_group_names(engine: Engine) -> None:
+    codes = [f"{number:02d}.1000" for number in range(1, 91)]
+    tables = CodeTables({"H40.000": False}, {code: ProcedureEntry() for code in codes})
+    for wide in (("01.1000", "02.1000"), tuple(codes)):
+        groups = (
+            DiseaseGroup("a", "H40", Granularity.CATEGORY, Decimal(1), (("03.1000",),)),
+            DiseaseGroup("b", "H40", Granularity.CATEGORY, Decimal(1), (wide,)),
+            DiseaseGroup("c", "H40", Granularity.CATEGORY, Decimal(1), (("03.1000", "04.1000"),)),
+        )
+        book = compile_book(
+            CatalogBook(Edition("e", 1000, 0, groups, tables, date(2025, 1, 1))),
+            GroupingMethod((TieBreak.MOST_MATCHED,)),
+        )
+        repeated = engine.group(cases(1, procedures=("03.1000", "03.1000", "03.1000", "01.1000", "04.1000")), book)
+        assert repeated["group_code"].to_pylist() == ["c" if len(wide) == 2 else "b"]
+        alone = engine.group(cases(1, procedures=("03.1000", "03.1000", "77.7777")), book)
+        assert alone["group_code"].to_pylist() == ["a"]
 
 
 def test_each_case_is_scored_under_its_own_edition(engine: Engine) -> None:

@@ -54,9 +54,11 @@ class CompiledBook:
     diagnoses: pa.Table
     """What becomes of each diagnosis when no core group matches; missing and unknown are diagnoses too."""
     matches: pa.Table
-    """Diagnosis × procedure → comparison number of a group, parts met, parts asked for."""
+    """Diagnosis × procedure → comparison number of a group, parts met, is it main, its own bit."""
     singles: pa.Table
     """Diagnosis × procedure → the answer of a case with that one procedure."""
+    counts_by_bits: bool
+    """Every group names few enough procedures for distinct matches to be counted as bits."""
     dynamic: tuple[tuple[TieBreak, int], ...]
     """Comparators that depend on the case, with the bit each begins at."""
     group_bits: int
@@ -133,6 +135,7 @@ def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
     unknown = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_UNKNOWN)
     answers = [(DIAGNOSIS_MISSING, *[missing] * 5), (DIAGNOSIS_UNKNOWN, *[unknown] * 5)]
     named = {group.group_code: _named_procedures(group, procedure_number) for group in ordered if group.parts}
+    counts_by_bits = all(len(found) <= MAX_PARTS for found in named.values())
     for place, code in enumerate(diagnosis_codes):
         keys = [key for _, key in diagnosis_keys(code)]
         gray = edition.tables.diagnoses[code] and method.gray_principal is GrayPrincipal.UNGROUPED
@@ -141,8 +144,9 @@ def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
             for group in book.operative(key):
                 base = ((KEY_RANKS - 1 - rank) << rank_bit) | fixed[group.group_code]
                 full = (1 << len(group.parts)) - 1
-                for procedure, mask, is_main in named[group.group_code]:
-                    matches.add(place * len(procedure_codes) + procedure, base, mask, full, is_main)
+                for slot, (procedure, mask, is_main) in enumerate(named[group.group_code]):
+                    seen = 1 << slot if counts_by_bits else 0
+                    matches.add(place * len(procedure_codes) + procedure, base, mask, full, is_main, seen)
     names = ("diagnosis", "quiet", "class_unknown", "class_diagnostic", "class_therapeutic", "class_surgical")
     columns = {name: [row[place] for row in answers] for place, name in enumerate(names)}
     return CompiledBook(
@@ -160,6 +164,7 @@ def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
         ),
         matches.table(),
         matches.singles(),
+        counts_by_bits,
         dynamic,
         group_bits,
     )
@@ -180,15 +185,16 @@ class _Matches:
         self._matched = next((1 << bit for one, bit in dynamic if one is TieBreak.MOST_MATCHED), 0)
         self._main = next((1 << bit for one, bit in dynamic if one is TieBreak.MAIN_MATCHED), 0)
 
-    def add(self, key: int, base: int, mask: int, full: int, is_main: int) -> None:
-        for column, value in zip(self._columns, (key, base, mask, full, is_main), strict=True):
+    def add(self, key: int, base: int, mask: int, full: int, is_main: int, seen: int) -> None:
+        # Bits beyond the group's parts are set from the start, so that a complete group is all ones: −1.
+        for column, value in zip(self._columns, (key, base, mask | ~full, is_main, seen), strict=True):
             column.append(value)
         if mask == full:
             reached = base + self._matched + self._main * is_main
             self._single[key] = max(reached, self._single.get(key, -1))
 
     def table(self) -> pa.Table:
-        names = ("match_key", "base", "mask", "full_mask", "is_main")
+        names = ("match_key", "base", "met", "is_main", "seen")
         return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, self._columns, strict=True)})
 
     def singles(self) -> pa.Table:

@@ -19,9 +19,9 @@ from fenzhi.rules.scoring.cost_outliers import BANDS, CostBand, OutlierMethod
 BAND = {band: place for place, band in enumerate(BANDS)}
 
 _HIT = """
-SELECT ordinal, base, count(*) AS matched, bit_or(mask) AS met, max(full_mask) AS full_mask{main_column}
+SELECT ordinal, base, bit_or(met) AS met{matched_column}{main_column}
 FROM (
-  SELECT ordinal, diagnosis, {main_procedure}unnest(list_distinct(procedures)) AS procedure
+  SELECT ordinal, diagnosis, {main_procedure}unnest({procedures}) AS procedure
   FROM cases WHERE len(procedures) > 1 AND diagnosis >= 0
 ) AS used
 JOIN matches ON matches.match_key = used.diagnosis::BIGINT * {procedures_count} + used.procedure
@@ -32,7 +32,7 @@ GROUP BY ordinal, base
 _BEST = """
 SELECT ordinal, (((max(base{dynamic}) & {group_mask}) + 1) << {reason_bits}) + {reason_core} AS answer
 FROM ({hit}) AS hit
-WHERE met = full_mask
+WHERE met = -1
 GROUP BY ordinal
 """
 
@@ -176,7 +176,11 @@ def _outlier_points(plan: ScoringPlan, unit: int, kind: str) -> tuple[str, str]:
 
 def _grouped(book: CompiledBook, *, case_columns: str) -> str:
     needs_main = any(comparator is TieBreak.MAIN_MATCHED for comparator, _ in book.dynamic)
+    needs_matched = any(comparator is TieBreak.MOST_MATCHED for comparator, _ in book.dynamic)
+    matched = ", bit_count(bit_or(seen))::BIGINT AS matched" if book.counts_by_bits else ", count(*) AS matched"
     hit = _HIT.format(
+        matched_column=matched if needs_matched else "",
+        procedures="procedures" if book.counts_by_bits else "list_distinct(procedures)",
         main_column=", max(CASE WHEN procedure = main_procedure THEN is_main ELSE 0 END) AS main" if needs_main else "",
         main_procedure="procedures[1] AS main_procedure, " if needs_main else "",
         procedures_count=book.procedures_count,
