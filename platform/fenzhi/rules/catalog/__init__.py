@@ -4,7 +4,9 @@ disease_group.py     the group, its key, the order of diagnosis keys
 conjunctions.py      the procedure grammar: `/` any of, `+` and
 edition.py           code tables and the published, immutable edition
 catalog_text.py      a catalog file in and, byte for byte, out again
-score_derivation.py  groups and scores built from history
+code_table_text.py   a code table file in
+score_derivation.py  groups and scores built from history, case by case
+derivation_from_sums.py  the same from sums of equal cases
 reference_costs.py   mean cost of a group, per hospital level, of last year
 score_edits.py       edits and overlays that keep Σ score × n
 """

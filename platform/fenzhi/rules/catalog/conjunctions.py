@@ -15,7 +15,7 @@ Alternatives = tuple[str, ...]
 Conjunction = tuple[Alternatives, ...]
 """Parts that must all be satisfied (须同时满足). Empty: nothing is asked for."""
 
-_PROCEDURE = re.compile(r"\d\d\.(\d[\dx]\d[\dA-Z]|\d[\dx]\d\d\d|\d{3}x\d{4})(x\d{3})?", re.ASCII)
+_PROCEDURE = re.compile(r"\d\d\.(\d[\dx]\d[\dA-Z]|\d[\dx]\d\d\d|\d{3}[A-Z]\d|\d{3}x\d{4})(x\d{3})?", re.ASCII)
 _LOST_ZERO = re.compile(r"\d\.\d[\dx]*|\d\d(\.\d{1,3})?", re.ASCII)
 
 

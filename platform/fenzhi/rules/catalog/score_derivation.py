@@ -195,7 +195,8 @@ def derive_catalog(history: Iterable[HistoryCase], tables: CodeTables, method: D
     rest: dict[tuple[str, ProcedureClass], list[HistoryCase]] = {}
     for (diagnosis, _), cases in sorted(by_set.items(), key=lambda item: (item[0][0], sorted(item[0][1]))):
         if len(cases) >= method.core_threshold:
-            core.append((_core_group(diagnosis, cases), cases))
+            named = Counter(case.procedures[0] for case in cases if case.procedures)
+            core.append((core_group(diagnosis, named, cases[0].procedures), cases))
             continue
         for case in cases:
             found = _main_class(case, tables)
@@ -206,7 +207,7 @@ def derive_catalog(history: Iterable[HistoryCase], tables: CodeTables, method: D
     comprehensive: list[tuple[DiseaseGroup, list[HistoryCase]]] = []
     for (category, procedure_class), cases in sorted(rest.items()):
         if len(cases) >= method.comprehensive_threshold:
-            comprehensive.append((_comprehensive_group(category, procedure_class), cases))
+            comprehensive.append((comprehensive_group(category, procedure_class), cases))
         else:
             set_aside.update((case.case_id, SetAside.BELOW_COMPREHENSIVE_THRESHOLD) for case in cases)
     formed = [*core, *comprehensive]
@@ -248,11 +249,14 @@ def _main_class(case: HistoryCase, tables: CodeTables) -> ProcedureClass | None:
     return entry.procedure_class if entry else None
 
 
-def _core_group(diagnosis: str, cases: Sequence[HistoryCase]) -> DiseaseGroup:
-    named = Counter(case.procedures[0] for case in cases if case.procedures)
-    main = min(named, key=lambda code: (-named[code], code), default=None)
+def core_group(diagnosis: str, named_main: Mapping[str, int], procedures: Iterable[str]) -> DiseaseGroup:
+    """A core group without a score yet (核心病种): the procedure most often named first is its main one.
+
+    `named_main` counts the cases by their main procedure; ties go to the smaller code.
+    """
+    main = min(named_main, key=lambda code: (-named_main[code], code), default=None)
     main_parts = ((main,),) if main is not None else ()
-    related = tuple((code,) for code in sorted(set(cases[0].procedures) - {main}))
+    related = tuple((code,) for code in sorted(set(procedures) - {main}))
     code = diagnosis
     code += ":" + conjunction_text(main_parts) if main_parts else ""
     code += "_" + conjunction_text(related) if related else ""
@@ -274,7 +278,8 @@ _CLASS_ZH = {
 }
 
 
-def _comprehensive_group(category: str, procedure_class: ProcedureClass) -> DiseaseGroup:
+def comprehensive_group(category: str, procedure_class: ProcedureClass) -> DiseaseGroup:
+    """A comprehensive group without a score yet (综合病种) of a category and a procedure class."""
     return DiseaseGroup(
         group_code=f"{category}:{procedure_class.value}",
         diagnosis=category,
