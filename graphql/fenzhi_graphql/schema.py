@@ -22,11 +22,13 @@ from fenzhi_graphql.policy.queries import PolicyQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
 from fenzhi_graphql.registry.queries import RegistryQuery
 from fenzhi_graphql.scalars import SCALARS
+from fenzhi_graphql.submission.mutations import SubmissionMutation
+from fenzhi_graphql.submission.queries import SubmissionQuery
 
 _log = structlog.get_logger("fenzhi.api")
 
-QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery, PolicyQuery)
-MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation, PolicyMutation)
+QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery, PolicyQuery, SubmissionQuery)
+MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation, PolicyMutation, SubmissionMutation)
 
 Query = strawberry.type(
     type("Query", QUERIES, {}),

@@ -2,12 +2,153 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-UPLOAD_MOST = 16 << 20
-"""Bytes of one part as sent, before inflation."""
+from fenzhi.services.acts import as_id
+from fenzhi.services.submission import lookups, parts
+from fenzhi.services.submission.ownership import no_such_batch
+from fenzhi_graphql.asgi import BodyTooLarge
+from fenzhi_graphql.paging import key_of
+
+UPLOAD_MOST = parts.PART_MOST + 1024
+"""Bytes after which the envelope stops reading; the path itself answers typed before that."""
+_SHA_256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*:([A-Za-z0-9+/=]+):", re.ASCII)
+
+
+def _place(request: Request) -> tuple[uuid.UUID, int]:
+    batch_id = as_id(key_of(request.path_params["batch"], "Batch", "batch"), "batch")
+    number = request.path_params["part"]
+    return batch_id, int(number) if number.isdecimal() and len(number) < 7 else 0
+
+
+def _stated_digest(request: Request) -> bytes | None:
+    """The SHA-256 of Content-Digest (RFC 9530), or none where the header has none. Raises: PartUnreadable."""
+    given = request.headers.get("content-digest", "")
+    found = _SHA_256.search(given)
+    if found is None:
+        return None
+    try:
+        digest = base64.b64decode(found[1], validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 32:
+        raise parts.PartUnreadable(
+            "Content-Digest 不是 SHA-256 摘要。", "Content-Digest holds no SHA-256.", code="CONTENT_DIGEST"
+        )
+    return digest
+
+
+def _too_large() -> parts.PartTooLarge:
+    return parts.PartTooLarge(
+        f"分片超过 {parts.PART_MOST} 字节，请拆分。", f"The part exceeds {parts.PART_MOST} bytes; split it."
+    )
+
+
+def _truncated() -> parts.PartTruncated:
+    return parts.PartTruncated(
+        "上传中断，未保存。", "The upload broke off; nothing was kept.", hint="重新上传本分片 / send it again"
+    )
+
+
+async def _whole_body(request: Request) -> bytes:
+    """The body, whole. Raises: PartTooLarge, PartTruncated."""
+    stated = request.headers.get("content-length", "")
+    length = int(stated) if stated.isdecimal() else None
+    if length is not None and length > parts.PART_MOST:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > parts.PART_MOST:
+                raise _too_large()
+    except BodyTooLarge as exc:
+        raise _too_large() from exc
+    except ClientDisconnect as exc:
+        raise _truncated() from exc
+    if length is not None and len(body) != length:
+        raise _truncated()
+    return bytes(body)
+
+
+async def put_part(request: Request) -> Response:
+    """`PUT /v1/batches/{id}/parts/{n}`: keep one part of an open batch; 201 when new, 200 when it was there already."""
+    subject = await request.app.state.sign_in.subject(request)
+    platform = request.app.state.platform
+    batch_id, number = _place(request)
+    await parts.may_receive(platform, subject, batch_id, number)
+    digest = _stated_digest(request)
+    kept = await parts.put_part(
+        platform,
+        subject,
+        batch_id,
+        number,
+        await _whole_body(request),
+        encoding=request.headers.get("content-encoding", ""),
+        sha256=digest,
+    )
+    body = {"part": kept.part_no, "bytes": kept.size, "sha256": kept.sha256.hex()}
+    return JSONResponse(body, status_code=201 if kept.is_new else 200, headers=_digest_header(kept))
+
+
+async def head_part(request: Request) -> Response:
+    """`HEAD /v1/batches/{id}/parts/{n}`: size and digest of a part that is kept."""
+    subject = await request.app.state.sign_in.subject(request)
+    batch_id, number = _place(request)
+    kept = await parts.part_view(request.app.state.platform, subject, batch_id, number)
+    return Response(headers={**_digest_header(kept), "content-length": str(kept.size)})
+
+
+def _digest_header(kept: parts.PartView) -> dict[str, str]:
+    """Repr-Digest (RFC 9530): of the part itself, however it was compressed on the way."""
+    return {"repr-digest": f"sha-256=:{base64.b64encode(kept.sha256).decode()}:"}
+
+
+async def verdicts(request: Request) -> Response:
+    """`GET /v1/batches/{id}/verdicts.ndjson`: every verdict of a batch, one a line, in order of row."""
+    subject = await request.app.state.sign_in.subject(request)
+    platform = request.app.state.platform
+    batch_id = as_id(key_of(request.path_params["batch"], "Batch", "batch"), "batch")
+    if await lookups.batch(platform, subject, batch_id) is None:
+        raise no_such_batch()
+
+    async def lines() -> AsyncIterator[bytes]:
+        encoder = msgspec.json.Encoder()
+        async for page in lookups.every_verdict(platform, subject, batch_id):
+            yield b"".join(encoder.encode(_wire(view)) + b"\n" for view in page)
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def _wire(view: lookups.VerdictView) -> dict[str, object]:
+    return {
+        "row": view.row_no,
+        "setl_id": view.setl_id,
+        "rule": view.rule,
+        "code": view.code,
+        "severity": view.severity,
+        "path": view.path,
+        "saw": view.saw,
+        "message": view.zh,
+        "message_en": view.en,
+        "remedy": view.remedy_zh,
+        "remedy_en": view.remedy_en,
+    }
 
 
 def submission_routes() -> list[Route]:
     """The paths (路径)."""
-    return []
+    return [
+        Route("/v1/batches/{batch}/parts/{part}", put_part, methods=["PUT"]),
+        Route("/v1/batches/{batch}/parts/{part}", head_part, methods=["HEAD"]),
+        Route("/v1/batches/{batch}/verdicts.ndjson", verdicts, methods=["GET"]),
+    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand
 
 Handler = Callable[[Platform, JobInHand], Awaitable[None]]
 
-HANDLERS: Mapping[str, Handler] = {}
+HANDLERS: dict[str, Handler] = {}
 """Kind → handler. Each noun's module adds its own kinds here."""

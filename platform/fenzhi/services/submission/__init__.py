@@ -1,0 +1,1 @@
+"""Submission services (上报): receive parts, judge batches."""

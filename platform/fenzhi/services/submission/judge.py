@@ -1,0 +1,145 @@
+"""Judge a sealed batch (批次判定): every row gets an outcome, accepted lists become cases, all in one transaction.
+
+Nothing is judged before the seal and nothing counts before the end: rows wait in temporary tables of the finishing transaction, part
+by part and chunk by chunk, so that memory holds one part. Batches of one hospital are judged one after another, by a lock held to the
+end; which version of a list stands therefore never depends on who ran first inside a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Row, func
+
+from fenzhi.rules.refusals import Conflict, InvariantBroken
+from fenzhi.services.acts import Platform
+from fenzhi.services.jobs.execution import JobInHand
+from fenzhi.services.submission.check_book import submitter
+from fenzhi.services.submission.judge_history import judge_history
+from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
+from fenzhi.services.submission.parse_part import ParsedRow, parse_part
+from fenzhi.services.submission.parts import line_count, part_content
+from fenzhi.store.repositories import submission as store
+from fenzhi.store.session import UnitOfWork
+from fenzhi.store.tables.submission import (
+    case_personal,
+    case_supersession,
+    inpatient_case,
+    intake_row,
+    list_key,
+    verdict,
+)
+
+CHUNK_ROWS = 2_000
+FAULTS_MOST = 20_000
+"""A chunk ends early when so many faults of form have come together: what is named of a row is bounded, what is held is too."""
+ATOMIC_REFUSED = "ATOMIC_BATCH_REFUSED"
+"""A sound row of an atomic batch in which another row was refused."""
+ROWS_NOT_AS_STATED = "ROWS_NOT_AS_STATED"
+"""A row of a batch that holds another number of rows than its sender stated at the seal."""
+_COUNTED = (inpatient_case, case_personal, list_key, case_supersession)
+
+
+class BatchNotSealed(Conflict):
+    """The batch waits for no judgement (批次不在待判定状态)."""
+
+    code = "BATCH_NOT_SEALED"
+
+
+async def judge_batch(platform: Platform, job: JobInHand) -> None:
+    """Judge the batch of a job (判定批次), lists or history.
+
+    Changes, all at once: intake_row, verdict, inpatient_case, case_personal, list_key, case_supersession or history_discharge, batch,
+    job. A batch in which one row is refused counts for nothing when it is atomic; its verdicts stay to be read.
+    Raises: BatchNotSealed, PolicyNotEntered, Fenced.
+    """
+    batch_id = uuid.UUID(str(job.payload["batch"]))
+    stated_rows = job.payload.get("rows")
+    result: dict[str, Any] = {}
+    async with job.finishing(result) as uow:
+        found = await store.sealed_batch(uow, batch_id)
+        if found is None:
+            raise BatchNotSealed("批次不在待判定状态。", "The batch waits for no judgement.")
+        await store.take_turn(uow, found.area_id, found.hospital_id)
+        if found.purpose == "history":
+            counts, state = await judge_history(platform, job, uow, found), "judged"
+        else:
+            counts, state = await _judge_lists(platform, job, uow, found, stated_rows)
+        await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
+        result.update(counts, state=state)
+
+
+async def _judge_lists(
+    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None
+) -> tuple[dict[str, Any], str]:
+    tally = Tally()
+    judge = ListJudge(
+        submitter=await submitter(uow, found.hospital_id, found.received_on),
+        keyring=platform.keyring,
+        batch_id=found.batch_id,
+        submitted_at=found.sealed_at,
+        tally=tally,
+    )
+    await store.open_staging(uow, (intake_row, verdict, *_COUNTED))
+    first_row = 0
+    numbers = await store.part_numbers(uow, found.batch_id)
+    for number in numbers:
+        content = await part_content(platform, uow, found, number)
+        rows = parse_part(content)
+        while chunk := await asyncio.to_thread(_next_chunk, rows):
+            known = await _known(uow, found.hospital_id, chunk)
+            await _stage(uow, await asyncio.to_thread(judge.judge, chunk, known, number, first_row))
+        first_row += line_count(content)
+        await job.progress(number, len(numbers))
+    reason = ""
+    if stated_rows is not None and stated_rows != tally.rows:
+        reason = ROWS_NOT_AS_STATED
+    elif found.mode == "atomic" and tally.refused:
+        reason = ATOMIC_REFUSED
+    if reason:
+        changed = await store.refuse_staged(uow, reason)
+        tally.refused, tally.accepted, tally.superseding = tally.rows, 0, 0
+        tally.refused_by_code[reason] += changed
+    await store.release(uow, intake_row)
+    await store.release(uow, verdict)
+    if not reason:
+        for table in _COUNTED:
+            await store.release(uow, table)
+    if tally.accepted + tally.refused != tally.rows:
+        raise InvariantBroken("every row is accepted or refused", detail=str(tally.answer()))
+    return tally.answer(), "refused" if reason else "judged"
+
+
+def _next_chunk(rows: Iterator[ParsedRow]) -> list[ParsedRow]:
+    chunk: list[ParsedRow] = []
+    faults = 0
+    for row in islice(rows, CHUNK_ROWS):
+        chunk.append(row._replace(raw=b""))
+        faults += len(row.faults)
+        if faults > FAULTS_MOST:
+            break
+    return chunk
+
+
+async def _known(uow: UnitOfWork, hospital_id: int, chunk: list[ParsedRow]) -> KnownLists:
+    wanted = [row.settlement_list.setl_id for row in chunk if row.settlement_list and row.settlement_list.setl_id]
+    known = KnownLists()
+    known.note_stored(await store.stored_versions(uow, hospital_id, wanted))
+    known.note_staged(await store.staged_rows(uow, wanted))
+    return known
+
+
+async def _stage(uow: UnitOfWork, chunk: JudgedChunk) -> None:
+    for table, records in (
+        (intake_row, chunk.intake),
+        (verdict, chunk.verdicts),
+        (inpatient_case, chunk.cases),
+        (case_personal, chunk.personal),
+        (list_key, chunk.keys),
+        (case_supersession, chunk.supersessions),
+    ):
+        await store.stage(uow, table, records)

@@ -1,0 +1,8 @@
+"""Submission jobs (上报作业)."""
+
+from __future__ import annotations
+
+from fenzhi.services.submission.batches import JUDGE_BATCH
+from fenzhi.services.submission.judge import judge_batch
+
+HANDLERS = {JUDGE_BATCH: judge_batch}
