@@ -1031,10 +1031,12 @@ def upgrade() -> None:
         sa.Column("group_code", sa.Text(collation="C"), nullable=False),
         sa.Column("score_before", sa.Numeric(), nullable=False),
         sa.Column("score_after", sa.Numeric(), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("edited_by", sa.Uuid(), nullable=True),
         sa.Column("edited_by_person", sa.Uuid(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind in ('edit', 'renormalised', 'converted')", name=op.f("ck_score_edit_kind")),
         sa.ForeignKeyConstraint(
             ["edition_id"], ["catalog_edition.edition_id"], name=op.f("fk_score_edit_edition_id_catalog_edition")
         ),

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Row
 
-from fenzhi.rules.catalog.conjunctions import parse_conjunction
+from fenzhi.rules.catalog.conjunctions import conjunction_text, parse_conjunction
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, GroupKind, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables, Edition, ProcedureEntry
 from fenzhi.rules.editions import NothingInForce
@@ -183,4 +183,26 @@ def group_of(row: Row[Any]) -> DiseaseGroup:
         diagnosis_name=row.diagnosis_name,
         main_procedure_names=row.main_procedure_names,
         related_procedure_names=row.related_procedure_names,
+    )
+
+
+def row_of(group: DiseaseGroup, source: str, cases: int | None = None) -> tuple[Any, ...]:
+    """A group as the store keeps it (病种入库), in the order of `catalog.GROUP_COLUMNS`; `source` is imported or built."""
+    return (
+        group.group_code,
+        group.diagnosis,
+        group.diagnosis_name,
+        int(group.granularity),
+        conjunction_text(group.main_procedures),
+        group.main_procedure_names,
+        conjunction_text(group.related_procedures),
+        group.related_procedure_names,
+        group.kind.value,
+        group.sequence,
+        group.procedure_class.value if group.procedure_class else None,
+        str(group.level),
+        group.score,
+        cases,
+        group.grassroots,
+        source,
     )

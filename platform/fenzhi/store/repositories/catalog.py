@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, delete, func, or_, select, text, update
+from sqlalchemy import Numeric, Row, cast, delete, func, or_, select, text, update
 
 from fenzhi.store.session import UnitOfWork
 from fenzhi.store.tables.catalog import (
@@ -291,7 +291,8 @@ async def score_edits(uow: UnitOfWork, edition_id: uuid.UUID, group_code: str | 
 async def history_sums(uow: UnitOfWork, area_ids: Sequence[int], years: Sequence[int]) -> Sequence[Row[Any]]:
     """The usable history of areas, summed over equal cases (同诊断同手术合并), exact.
 
-    One row per area, principal diagnosis, procedures in their order, year and level: n, total_fen, squares, los_days.
+    One row per area, principal diagnosis, procedures in their order, year and level: n, total_fen, los_days; and of the cases with a cost above zero
+    positive_fen and positive_squares, the others counted in not_positive.
     """
     c = history_discharge.c
     keys = (c.area_id, c.diagnoses[1].label("principal"), c.procedures, c.year, c.level)
@@ -300,8 +301,12 @@ async def history_sums(uow: UnitOfWork, area_ids: Sequence[int], years: Sequence
             *keys,
             func.count().label("n"),
             func.sum(c.total_fen).label("total_fen"),
-            func.sum(text("total_fen::numeric * total_fen")).label("squares"),
             func.sum(c.los_days).label("los_days"),
+            func.count().filter(c.total_fen <= 0).label("not_positive"),
+            func.coalesce(func.sum(c.total_fen).filter(c.total_fen > 0), 0).label("positive_fen"),
+            func.coalesce(func.sum(cast(c.total_fen, Numeric) * c.total_fen).filter(c.total_fen > 0), 0).label(
+                "positive_squares"
+            ),
         )
         .where(c.area_id.in_(area_ids), c.year.in_(years), c.set_aside == "")
         .group_by(*keys)
