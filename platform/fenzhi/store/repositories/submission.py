@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from fenzhi.store.repositories.scope_predicate import within
@@ -223,7 +224,7 @@ async def stored_versions(uow: UnitOfWork, hospital_id: int, setl_ids: Sequence[
     c = list_key.c
     return await uow.rows(
         select(c.setl_id, c.version, c.case_id, c.digest)
-        .distinct(c.setl_id)
+        .ext(distinct_on(c.setl_id))
         .where(
             c.area_id == uow.scope.area,
             c.hospital_id == hospital_id,
