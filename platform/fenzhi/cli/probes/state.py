@@ -19,7 +19,10 @@ async def state_of(app_dsn: str) -> State:
         async with connection.transaction():
             await connection.execute("set local role fenzhi_operator")
             provinces = [r["province_id"] for r in await connection.fetch("select province_id from province")]
-            areas = [(r["area_id"], r["province_id"]) for r in await connection.fetch("select area_id, province_id from pooling_area")]
+            areas = [
+                (r["area_id"], r["province_id"])
+                for r in await connection.fetch("select area_id, province_id from pooling_area")
+            ]
         state: State = {}
         for province in provinces:
             async with connection.transaction():
@@ -77,5 +80,6 @@ async def _area_rows(connection: Any, area: int, state: State) -> None:
 def changed(before: State, after: State) -> list[tuple[str, str, int | None, int | None, int | None]]:
     """Where rows differ (变动处)."""
     return sorted(
-        (place for place in before.keys() | after.keys() if before.get(place) != after.get(place)), key=lambda p: tuple(map(str, p))
+        (place for place in before.keys() | after.keys() if before.get(place) != after.get(place)),
+        key=lambda p: tuple(map(str, p)),
     )

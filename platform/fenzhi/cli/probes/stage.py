@@ -1,0 +1,330 @@
+"""Setting the stage for the probes (布置探测环境): two provinces do the whole flow in process, every word of theirs carrying a canary."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+import asyncpg
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from rich.console import Console
+from rich.progress import Progress
+
+from fenzhi.access.development_issuer import AUDIENCE, ISSUER, DevelopmentKey, issue_development_token
+from fenzhi.access.roles import Role, TenantKind
+from fenzhi.access.tokens import Verifier
+from fenzhi.cli.demo.sources import DemoSource
+from fenzhi.cli.demo.steps import Demonstration
+from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary
+from fenzhi.cli.servers import ServerAddresses
+from fenzhi.cli.synthetic import lists as synthetic_lists
+from fenzhi.cli.synthetic.plan import DocumentPlan, ProvincePlan
+from fenzhi.cli.synthetic.province import synthetic_province
+from fenzhi.logs import configure_logging
+from fenzhi.services.acts import Platform
+from fenzhi.services.opening import open_platform
+from fenzhi.services.registry.accounts import development_account
+
+CASES = 240
+_FIRST, _SECOND = "99", "98"
+
+
+@asynccontextmanager
+async def probed_world(addresses: ServerAddresses, seed: int) -> AsyncIterator[ProbedWorld]:
+    """A world of two provinces over a fresh database, for as long as the block lasts (探测环境)."""
+    from fenzhi_migrations.upgrade import upgrade_to_head
+
+    await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
+    configure_logging("ERROR")
+    async with (
+        open_platform(addresses.app_dsn, addresses.redis_url, os.urandom(32), is_development=True) as platform,
+        _cast(platform) as cast,
+    ):
+        tenants: dict[str, Tenant] = {}
+        async with _worker(platform, addresses.redis_url):
+            for prefix in (_FIRST, _SECOND):
+                source = _source(prefix, seed)
+                await _perform(cast, source)
+                tenants |= _tenants(source.plan)
+        tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
+        world = ProbedWorld(cast=cast, tenants=tenants, numbers=await _numbers(addresses.app_dsn))
+        await _collect(world, addresses.app_dsn)
+        yield world
+
+
+@asynccontextmanager
+async def _cast(platform: Platform) -> AsyncIterator[Cast]:
+    from fenzhi_graphql.app import application, wrapped
+
+    key = DevelopmentKey(ec.generate_private_key(ec.SECP256R1()))
+    verifier = Verifier(issuer=ISSUER, audience=AUDIENCE, keys={key.key_id: key.private.public_key()})
+    app = wrapped(application(platform, verifier, os.urandom(32)))
+
+    async def make_token(tenant: str, role: Role) -> str:
+        subject, epoch = await development_account(platform.database, tenant, role)
+        return issue_development_token(key, subject, tenant, role.value, epoch).token
+
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://fenzhi.probe", timeout=120) as http:
+        yield Cast(http, make_token)
+
+
+@asynccontextmanager
+async def _worker(platform: Platform, redis_url: str) -> AsyncIterator[None]:
+    """A worker in this process while the flow runs; none while the probes ask, so that rows stand still."""
+    from fenzhi_workers.worker import NightShift
+
+    shift = NightShift(platform, 2)
+    tasks = [asyncio.create_task(shift.sweep()), asyncio.create_task(shift.answer_bell(redis_url))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _perform(cast: Cast, source: DemoSource) -> None:
+    with Progress(console=Console(quiet=True), disable=True) as progress:
+        await Demonstration(cast, source, progress).run()
+
+
+def _source(prefix: str, seed: int) -> DemoSource:
+    plan = synthetic_province(seed, cities=2, counties=4, hospitals=10)
+    marked = _marked(plan, prefix)
+
+    def lists() -> Iterator[tuple[str, bytes]]:
+        for hospital, line in synthetic_lists.settlement_lists(plan, CASES, date(2025, 1, 1), date(2025, 3, 31)):
+            code = _code(hospital, prefix)
+            yield code, _marked_line(line, prefix, code)
+
+    def history() -> Iterator[dict[str, Any]]:
+        for row in synthetic_lists.history(plan, CASES * 3):
+            code = _code(row["fixmedins_code"], prefix)
+            yield {**row, "fixmedins_code": code, "case_id": f"{canary(code)}{row['case_id']}"}
+
+    return DemoSource(
+        plan=marked,
+        history=history,
+        lists=lists,
+        months=(1,),
+        quarters=(1,),
+        fund_share_of_last_year=Fraction(1),
+        curve=("0.25", "0.5", "0.75", "1"),
+    )
+
+
+def _code(code: str, prefix: str) -> str:
+    return code.replace(_FIRST, prefix, 1)
+
+
+def _marked(plan: ProvincePlan, prefix: str) -> ProvincePlan:
+    """The plan under another prefix, every name and document carrying its tenant's canary."""
+
+    def code(text: str) -> str:
+        return _code(text, prefix)
+
+    def documented(document: DocumentPlan, owner: str) -> DocumentPlan:
+        return dataclasses.replace(document, title=f"{canary(owner)}{document.title}")
+
+    cities = tuple(
+        dataclasses.replace(c, code=code(c.code), name=f"{canary(code(c.code))}{c.name}") for c in plan.cities
+    )
+    counties = tuple(
+        dataclasses.replace(
+            c,
+            code=code(c.code),
+            city_code=code(c.city_code),
+            name=f"{canary(code(c.code))}{c.name}",
+        )
+        for c in plan.counties
+    )
+    hospitals = tuple(
+        dataclasses.replace(
+            h,
+            code=code(h.code),
+            city_code=code(h.city_code),
+            county_code=code(h.county_code) if h.county_code else None,
+            name=f"{canary(code(h.code))}{h.name}",
+        )
+        for h in plan.hospitals
+    )
+    policies = tuple(
+        dataclasses.replace(p, area_code=city.code, document=documented(p.document, city.code))
+        for p in plan.policies
+        if p.layer == "area"
+        for city in cities
+    )
+    province = code(plan.code)
+    policies += tuple(
+        dataclasses.replace(p, document=documented(p.document, province))
+        for p in plan.policies
+        if p.layer == "province"
+    )
+    return dataclasses.replace(
+        plan,
+        code=province,
+        name=f"{canary(province)}{plan.name}",
+        cities=cities,
+        counties=counties,
+        hospitals=hospitals,
+        policies=policies,
+        codes_document=documented(plan.codes_document, province),
+        diagnoses=tuple(dataclasses.replace(d, name=f"{canary(province)}{d.name}") for d in plan.diagnoses),
+        procedures=tuple(dataclasses.replace(p, name=f"{canary(province)}{p.name}") for p in plan.procedures),
+    )
+
+
+def _marked_line(line: bytes, prefix: str, hospital: str) -> bytes:
+    """A list under another prefix, its ids and names carrying the hospital's canary; a line that is no JSON stays broken."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(message, dict):
+        return line
+    for field in ("setl_id", "mdtrt_id", "medcasno", "psn_no", "psn_name", "certno"):
+        if isinstance(message.get(field), str):
+            message[field] = (
+                f"{canary(hospital)}{message[field]}"[-30:]
+                if field == "setl_id"
+                else f"{canary(hospital)}{message[field]}"
+            )
+    if isinstance(message.get("fixmedins_code"), str):
+        message["fixmedins_code"] = _code(message["fixmedins_code"], prefix)
+    if isinstance(message.get("insu_admdvs"), str):
+        message["insu_admdvs"] = _code(message["insu_admdvs"], prefix)
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _tenants(plan: ProvincePlan) -> dict[str, Tenant]:
+    found = {plan.code: Tenant(plan.code, TenantKind.PROVINCE, "")}
+    found |= {c.code: Tenant(c.code, TenantKind.CITY, plan.code) for c in plan.cities}
+    found |= {c.code: Tenant(c.code, TenantKind.COUNTY, c.city_code) for c in plan.counties}
+    # A hospital under a county comes first, so that every level of the tree has a parent to be kept from.
+    for hospital in sorted(plan.hospitals, key=lambda h: h.county_code is None):
+        found[hospital.code] = Tenant(hospital.code, TenantKind.HOSPITAL, hospital.county_code or hospital.city_code)
+    return found
+
+
+async def _numbers(app_dsn: str) -> dict[str, Numbers]:
+    connection = await asyncpg.connect(app_dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("set local role fenzhi_operator")
+            found = {"operator": Numbers()}
+            for r in await connection.fetch("select * from province"):
+                found[r["code"]] = Numbers(r["province_id"])
+            for r in await connection.fetch("select * from pooling_area"):
+                found[r["code"]] = Numbers(r["province_id"], r["area_id"])
+            for r in await connection.fetch("select * from county"):
+                found[r["code"]] = Numbers(r["province_id"], r["area_id"], r["county_id"])
+            for r in await connection.fetch("select * from hospital"):
+                found[r["code"]] = Numbers(r["province_id"], r["area_id"], r["county_id"], r["hospital_id"])
+            return found
+    finally:
+        await connection.close()
+
+
+NODE_TABLES: dict[str, tuple[str, str]] = {
+    "PoolingArea": ("pooling_area", "area_id::text"),
+    "County": ("county", "county_id::text"),
+    "Hospital": ("hospital", "hospital_id::text"),
+    "Job": ("job", "job_id::text"),
+    "Batch": ("batch", "batch_id::text"),
+    "InpatientCase": ("inpatient_case", "case_id::text"),
+    "CatalogEdition": ("catalog_edition", "edition_id::text"),
+    "CodeTable": ("code_table", "code_table_id::text"),
+    "DiseaseGroup": ("disease_group", "edition_id::text || '/' || group_code"),
+    "AreaOverlay": ("area_overlay", "overlay_id::text"),
+    "FundBudget": ("fund_budget", "budget_id::text"),
+    "PointValue": ("point_value", "point_value_id::text"),
+    "Payment": ("payment", "payment_id::text"),
+    "AuditDeduction": ("audit_deduction", "deduction_id::text"),
+    "ClearingRun": ("clearing_run", "run_id::text"),
+    "HospitalStatement": ("hospital_statement", "run_id::text || '/' || hospital_id::text"),
+    "Scorecard": ("scorecard", "scorecard_id::text"),
+}
+"""Node type → its table and the key inside its ids. A node type that is missing here fails the probes as unjudged."""
+
+
+async def _collect(world: ProbedWorld, app_dsn: str) -> None:
+    """Real objects of every node type, by the tenant that owns them."""
+    from fenzhi.cli.probes.judge import node_id
+
+    by_number = {n: code for code, n in world.numbers.items()}
+    connection = await asyncpg.connect(app_dsn)
+    try:
+        for numbers, code in by_number.items():
+            if numbers.area is None or numbers.county is not None or numbers.hospital is not None:
+                continue
+            for node_type, (table, key) in NODE_TABLES.items():
+                for owner, value in await _area_objects(connection, numbers, table, key, by_number):
+                    world.objects.setdefault(node_type, {}).setdefault(owner or code, []).append(
+                        node_id(node_type, value)
+                    )
+        for numbers, code in by_number.items():
+            if numbers.province is None or numbers.area is not None:
+                continue
+            await _province_objects(connection, world, numbers, code)
+    finally:
+        await connection.close()
+
+
+async def _area_objects(
+    connection: Any, numbers: Numbers, table: str, key: str, by_number: dict[Numbers, str]
+) -> list[tuple[str, str]]:
+    columns = await connection.fetch(
+        "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped", table
+    )
+    names = {row["attname"] for row in columns}
+    if "area_id" not in names:
+        return []
+    county = "county_id" if "county_id" in names else "null::int"
+    hospital = "hospital_id" if "hospital_id" in names and table != "ledger_entry" else "null::int"
+    try:
+        async with connection.transaction():
+            await connection.execute("set local role fenzhi_worker")
+            await connection.execute("select set_config('fenzhi.area_id', $1, true)", str(numbers.area))
+            await connection.execute("select set_config('fenzhi.province_id', $1, true)", str(numbers.province))
+            rows = await connection.fetch(
+                f"select {key} as key, {county} as county, {hospital} as hospital from {table} where area_id = $1 limit 400",
+                numbers.area,
+            )
+    except asyncpg.InsufficientPrivilegeError:
+        return []
+    found = []
+    hospitals = {n.hospital: code for n, code in by_number.items() if n.hospital is not None}
+    counties = {n.county: code for n, code in by_number.items() if n.county is not None and n.hospital is None}
+    for row in rows:
+        owner = hospitals.get(row["hospital"], "") if row["hospital"] else counties.get(row["county"], "")
+        found.append((owner, str(row["key"])))
+    return found
+
+
+async def _province_objects(connection: Any, world: ProbedWorld, numbers: Numbers, code: str) -> None:
+    from fenzhi.cli.probes.judge import node_id
+
+    own = ",".join(str(n.area) for n in world.numbers.values() if n.province == numbers.province and n.area is not None)
+    async with connection.transaction():
+        await connection.execute("set local role fenzhi_province")
+        await connection.execute("select set_config('fenzhi.province_id', $1, true)", str(numbers.province))
+        await connection.execute("select set_config('fenzhi.area_ids', $1, true)", "{" + own + "}")
+        for node_type, (table, key) in NODE_TABLES.items():
+            if table not in ("catalog_edition", "code_table", "disease_group", "job"):
+                continue
+            rows = await connection.fetch(
+                f"select {key} as key from {table} where province_id = $1 limit 50", numbers.province
+            )
+            found = [node_id(node_type, row["key"]) for row in rows]
+            if found:
+                world.objects.setdefault(node_type, {}).setdefault(code, []).extend(found)
