@@ -14,6 +14,7 @@ from fenzhi.rules.refusals import FenzhiError
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
+from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
 from fenzhi_graphql.node import NodeQuery
@@ -27,7 +28,15 @@ from fenzhi_graphql.submission.queries import SubmissionQuery
 
 _log = structlog.get_logger("fenzhi.api")
 
-QUERIES: tuple[type[Any], ...] = (NodeQuery, RegistryQuery, JobsQuery, FundQuery, PolicyQuery, SubmissionQuery)
+QUERIES: tuple[type[Any], ...] = (
+    NodeQuery,
+    RegistryQuery,
+    JobsQuery,
+    FundQuery,
+    PolicyQuery,
+    SubmissionQuery,
+    GroupingQuery,
+)
 MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation, PolicyMutation, SubmissionMutation)
 
 Query = strawberry.type(

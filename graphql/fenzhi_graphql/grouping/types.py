@@ -1,0 +1,90 @@
+"""The explanation of a case as the API shows it (病例解释)."""
+
+from __future__ import annotations
+
+import strawberry
+
+from fenzhi.services.scoring.explain import CaseExplanation, RejectedGroup
+from fenzhi_graphql.clearing.working import Step, StepValue
+from fenzhi_graphql.paging import global_id
+from fenzhi_graphql.scalars import ExactDecimal
+
+
+@strawberry.type(description="A group of the same diagnosis that did not win (落选病种).")
+class RejectedCandidate:
+    group_code: str = strawberry.field(description="Group (病种编码).")
+    cause: str = strawberry.field(description="Named cause, such as parts_missing (落选原因).")
+    zh: str = strawberry.field(description="Why, in Chinese (说明).")
+    en: str = strawberry.field(description="Why, in English (英文说明).")
+
+    @staticmethod
+    def of(one: RejectedGroup) -> RejectedCandidate:
+        return RejectedCandidate(group_code=one.group_code, cause=one.cause, zh=one.zh, en=one.en)
+
+
+@strawberry.type(description="How a case is grouped and scored, as a run of its month would do it (病例解释).")
+class CaseExplain:
+    case: strawberry.ID = strawberry.field(description="The case (病例).")
+    disposition: str = strawberry.field(description="cleared, or pending: with the reason (入算去向).")
+    reason: str = strawberry.field(description="Named reason of the grouping, or of its absence (入组或未入组原因).")
+    reason_zh: str = strawberry.field(description="The reason in Chinese (原因说明).")
+    reason_en: str = strawberry.field(description="The reason in English (英文说明).")
+    edition_code: str | None = strawberry.field(description="Edition in force on the discharge date (目录版本).")
+    group_code: str | None = strawberry.field(description="Group, null when ungrouped (病种编码).")
+    group_name: str | None = strawberry.field(description="Words of the group (病种名称).")
+    group_kind: str | None = strawberry.field(description="core or comprehensive (病种类型).")
+    score: ExactDecimal | None = strawberry.field(
+        description="Score of the group in the area, in points of the edition's scale (病种分值)."
+    )
+    level: str | None = strawberry.field(description="Level of the hospital at discharge (医院等级).")
+    coefficient: ExactDecimal | None = strawberry.field(
+        description="Hospital coefficient as applied; 1 for a grass-roots group (适用系数)."
+    )
+    band: str | None = strawberry.field(description="normal, low, high, extreme or cannot_judge (费用区间).")
+    is_provisional: bool = strawberry.field(description="To be settled by expert review (待特例单议).")
+    cost_ratio: str | None = strawberry.field(
+        description="Cost over last year's mean, exact: a decimal or a fraction (费用倍率)."
+    )
+    outlier_factor: str | None = strawberry.field(
+        description="What the score is multiplied by, coefficient included, exact (计分乘数)."
+    )
+    reference_source: str | None = strawberry.field(description="same_level, all_levels or none (参考均费来源).")
+    points: ExactDecimal | None = strawberry.field(
+        description="Case points, rounded once; null while the case is pending (病例分值)."
+    )
+    steps: list[Step] = strawberry.field(description="The working (计算过程).")
+    rejected: list[RejectedCandidate] = strawberry.field(description="Candidates that did not win (落选病种).")
+
+    @staticmethod
+    def of(found: CaseExplanation) -> CaseExplain:
+        return CaseExplain(
+            case=global_id("InpatientCase", found.case_id),
+            disposition=found.disposition,
+            reason=found.reason,
+            reason_zh=found.reason_zh,
+            reason_en=found.reason_en,
+            edition_code=found.edition_code,
+            group_code=found.group_code,
+            group_name=found.group_name,
+            group_kind=found.group_kind,
+            score=ExactDecimal(found.score) if found.score is not None else None,
+            level=found.level,
+            coefficient=ExactDecimal(found.coefficient) if found.coefficient is not None else None,
+            band=found.band,
+            is_provisional=found.is_provisional,
+            cost_ratio=found.cost_ratio,
+            outlier_factor=found.outlier_factor,
+            reference_source=found.reference_source,
+            points=ExactDecimal(found.points) if found.points is not None else None,
+            steps=[
+                Step(
+                    rule=step.rule,
+                    zh=step.zh,
+                    en=step.en,
+                    values=[StepValue(name=name, value=value) for name, value in step.values],
+                    document=step.document,
+                )
+                for step in found.steps
+            ],
+            rejected=[RejectedCandidate.of(one) for one in found.rejected],
+        )

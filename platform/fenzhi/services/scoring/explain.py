@@ -1,0 +1,186 @@
+"""One case explains itself (病例解释): its group, its points, every step with its document, and why no other group won."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from sqlalchemy import Row
+
+from fenzhi.access.roles import Duty
+from fenzhi.access.subject import Subject
+from fenzhi.rules.catalog.disease_group import DiseaseGroup
+from fenzhi.rules.grouping.group_case import InpatientCase
+from fenzhi.rules.grouping.outcome import GroupingOutcome
+from fenzhi.rules.quantities import decimal_places
+from fenzhi.rules.scoring.score_case import ScoredCase, applied_coefficient
+from fenzhi.rules.working import Step
+from fenzhi.services.acts import Platform, looking
+from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
+from fenzhi.store.repositories import cases as store
+
+CLEARED = "cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedGroup:
+    """A candidate that did not win (落选病种)."""
+
+    group_code: str
+    cause: str
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseExplanation:
+    """How a case is grouped and scored (病例解释). `disposition`: `cleared`, or `pending:` with the reason, as in a run."""
+
+    case_id: uuid.UUID
+    disposition: str
+    reason: str
+    reason_zh: str
+    reason_en: str
+    edition_code: str | None
+    group_code: str | None
+    group_name: str | None
+    group_kind: str | None
+    score: Decimal | None
+    level: str | None
+    coefficient: Decimal | None
+    band: str | None
+    is_provisional: bool
+    cost_ratio: str | None
+    """Cost over reference as exact text, a fraction where no decimal is exact."""
+    outlier_factor: str | None
+    """What the score is multiplied by, the coefficient included, as exact text."""
+    reference_source: str | None
+    points: Decimal | None
+    steps: tuple[Step, ...]
+    rejected: tuple[RejectedGroup, ...]
+
+
+async def explain_case(platform: Platform, subject: Subject, case_id: uuid.UUID) -> CaseExplanation | None:
+    """Group and score one case by the rules and say how (解释病例), or none in this scope.
+
+    The same texts as a run of its month, so the same group and points. Raises: PolicyNotEntered.
+    """
+    async with looking(platform, subject, Duty.READ_CASES) as uow:
+        row = await store.case_by_id(uow, case_id)
+        if row is None:
+            return None
+        frame = await scoring_frame(
+            uow,
+            area_id=row.area_id,
+            hospital_id=row.hospital_id,
+            insurance=row.insurance,
+            discharge_date=row.discharge_date,
+            settlement_month=row.settlement_month,
+        )
+    return explained(row, frame)
+
+
+def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
+    """The explanation of a case over its frame (解释)."""
+    case = InpatientCase(str(row.case_id), row.diagnoses[0] if row.diagnoses else None, tuple(row.procedures))
+    outcome = frame.group(case) if frame.book is not None else None
+    group = outcome.group if outcome is not None else None
+    payable = frame.withheld is None
+    scored = frame.score(case, group, row.total_fen) if group is not None and frame.factor is not None else None
+    steps = [*_frame_steps(row, frame), *(outcome.working if outcome else ()), *(scored.working if scored else ())]
+    disposition, reason, zh, en = _disposition(frame, outcome)
+    seen = _values(scored, "scoring.cost_outlier")
+    return CaseExplanation(
+        case_id=row.case_id,
+        disposition=disposition,
+        reason=reason,
+        reason_zh=zh,
+        reason_en=en,
+        edition_code=frame.edition.code if frame.edition is not None else None,
+        group_code=group.group_code if group else None,
+        group_name=_name(group) if group else None,
+        group_kind=group.kind.value if group else None,
+        score=group.score if group else None,
+        level=frame.factor.level if frame.factor else None,
+        coefficient=applied_coefficient(group, frame.factor) if group and frame.factor else None,
+        band=scored.band.value if scored else None,
+        is_provisional=bool(scored and scored.provisional),
+        cost_ratio=seen.get("ratio") or None,
+        outlier_factor=seen.get("multiplier") or None,
+        reference_source=scored.reference_source.value if scored else None,
+        points=_points(frame, scored) if scored is not None and payable else None,
+        steps=tuple(replace(step, document=step.document or _document(step.rule, frame)) for step in steps),
+        rejected=tuple(
+            RejectedGroup(one.group.group_code, one.cause.value, one.zh, one.en)
+            for one in (outcome.rejected if outcome else ())
+        ),
+    )
+
+
+def _disposition(frame: ScoringFrame, outcome: GroupingOutcome | None) -> tuple[str, str, str, str]:
+    if frame.withheld is not None:
+        why = frame.withheld
+        return f"pending:{why.value}", why.value, why.zh, why.en
+    if outcome is None or outcome.group is None:
+        reason = outcome.reason if outcome is not None else None
+        if reason is None:
+            raise ValueError("an edition in force groups every case or says why not")
+        return f"pending:ungrouped:{reason.value}", reason.value, reason.zh, reason.en
+    return CLEARED, outcome.reason.value, outcome.reason.zh, outcome.reason.en
+
+
+def _points(frame: ScoringFrame, scored: ScoredCase) -> Decimal:
+    places = frame.book.edition.points_decimals if frame.book is not None else 0
+    return Decimal(decimal_places(Fraction(scored.points, 10**places), places))
+
+
+def _name(group: DiseaseGroup) -> str:
+    parts = (group.diagnosis_name or group.diagnosis, group.main_procedure_names, group.related_procedure_names)
+    return " / ".join(part for part in parts if part)
+
+
+def _values(scored: ScoredCase | None, rule: str) -> dict[str, str]:
+    steps = scored.working if scored is not None else ()
+    return next((dict(step.values) for step in steps if step.rule == rule), {})
+
+
+def _frame_steps(row: Row[Any], frame: ScoringFrame) -> Sequence[Step]:
+    steps = []
+    if frame.edition is not None:
+        overlay = frame.overlay
+        values = [("discharge_date", row.discharge_date.isoformat()), ("edition", frame.edition.code)]
+        if overlay is not None:
+            values.append(("overlay_from", overlay.effective_from.isoformat()))
+        steps.append(
+            Step(
+                "catalog.edition_in_force",
+                "按出院日期确定适用的目录版本。",
+                "The discharge date decides the catalog edition.",
+                tuple(values),
+                "；".join(filter(None, (frame.edition.document, overlay.document if overlay is not None else ""))),
+            )
+        )
+    if frame.factor is not None:
+        steps.append(
+            Step(
+                "registry.coefficient_in_force",
+                "按出院日期确定医院等级和系数。",
+                "The discharge date decides the hospital's level and coefficient.",
+                (("level", frame.factor.level), ("coefficient", format(frame.factor.coefficient, "f"))),
+                frame.coefficient_document,
+            )
+        )
+    return steps
+
+
+def _document(rule: str, frame: ScoringFrame) -> str:
+    """The document a step of the rules rests on (步骤依据)."""
+    if rule.startswith("grouping."):
+        return str(frame.policy.document("grouping.tie_break"))
+    if rule == "scoring.cost_outlier":
+        return str(frame.policy.document("scoring.outlier_method"))
+    return str(frame.edition.document) if frame.edition is not None else ""
