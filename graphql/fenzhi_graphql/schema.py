@@ -11,6 +11,8 @@ from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, Parser
 from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
+from fenzhi_graphql.clearing.mutations import ClearingMutation
+from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
@@ -18,6 +20,8 @@ from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
 from fenzhi_graphql.node import NodeQuery
+from fenzhi_graphql.point_value.mutations import PointValueMutation
+from fenzhi_graphql.point_value.queries import PointValueQuery
 from fenzhi_graphql.policy.mutations import PolicyMutation
 from fenzhi_graphql.policy.queries import PolicyQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
@@ -36,8 +40,17 @@ QUERIES: tuple[type[Any], ...] = (
     PolicyQuery,
     SubmissionQuery,
     GroupingQuery,
+    PointValueQuery,
+    ClearingQuery,
 )
-MUTATIONS: tuple[type[Any], ...] = (RegistryMutation, FundMutation, PolicyMutation, SubmissionMutation)
+MUTATIONS: tuple[type[Any], ...] = (
+    RegistryMutation,
+    FundMutation,
+    PolicyMutation,
+    SubmissionMutation,
+    PointValueMutation,
+    ClearingMutation,
+)
 
 Query = strawberry.type(
     type("Query", QUERIES, {}),

@@ -1,9 +1,9 @@
 """One module per noun; each names its job kinds. Importing this package fills `HANDLERS`."""
 
-from fenzhi_workers.jobs import scorecard, submission
+from fenzhi_workers.jobs import catalog, clearing, point_value, scorecard, submission
 from fenzhi_workers.jobs.registry import HANDLERS
 
-for noun in (submission, scorecard):
+for noun in (catalog, submission, point_value, clearing, scorecard):
     HANDLERS.update(noun.HANDLERS)
 
 __all__ = ["HANDLERS"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import csv
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -16,6 +20,7 @@ from fenzhi.store.tables.clearing import clearing_run, hospital_statement, ledge
 from fenzhi.store.tables.jobs import job
 from fenzhi.store.tables.registry import hospital, pooling_area
 
+_COPY_ROWS = 200_000
 LIVE = ("computing", "computed", "approved", "published")
 _LIVE_SQL = "state in ('computing', 'computed', 'approved', 'published')"
 
@@ -106,6 +111,18 @@ async def move_run(uow: UnitOfWork, run_id: uuid.UUID, from_states: Sequence[str
         update(clearing_run)
         .where(within(clearing_run, uow.scope), clearing_run.c.run_id == run_id, clearing_run.c.state.in_(from_states))
         .values(**values)
+    )
+    return touched == 1
+
+
+async def stop_run(uow: UnitOfWork, run_id: uuid.UUID, job_id: uuid.UUID, attempt: int, error: str) -> bool:
+    """Stop a computing run with its reason, under the fence of the job that computes it."""
+    mine = select(job.c.job_id).where(job.c.job_id == job_id, job.c.state == "running", job.c.attempt == attempt)
+    c = clearing_run.c
+    touched = await uow.execute(
+        update(clearing_run)
+        .where(within(clearing_run, uow.scope), c.run_id == run_id, c.state == "computing", c.job_id.in_(mine))
+        .values(state="stopped", error=error[:4000])
     )
     return touched == 1
 
@@ -217,11 +234,41 @@ async def entries(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
 # Cases of a run
 
 
+async def write_cases(uow: UnitOfWork, run_id: uuid.UUID, cases: pa.Table) -> None:
+    """The cases of a run into its own table, attached to the area's, all inside the transaction at hand.
+
+    Shape: the columns of run_case by name, ids as text. The worker's grant on the table ends with the attach.
+    """
+    place = {"area": uow.scope.area, "run": run_id}
+    name = await uow.scalar(text("select fenzhi_open_run_table(:area, cast(:run as uuid))"), place)
+    raw = await uow.connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    options = csv.WriteOptions(include_header=False)
+    for start in range(0, cases.num_rows, _COPY_ROWS):
+        sink = pa.BufferOutputStream()
+        await asyncio.to_thread(csv.write_csv, cases.slice(start, _COPY_ROWS), sink, options)
+        await driver.copy_to_table(
+            name, source=BytesIO(sink.getvalue()), columns=cases.column_names, format="csv", null=""
+        )
+    await uow.scalar(text("select fenzhi_attach_run_table(:area, cast(:run as uuid))"), place)
+
+
+async def case_totals(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """Cases and points of a run as stored, per hospital, cleared and pending apart."""
+    c = run_case.c
+    is_cleared = (c.disposition == "cleared").label("is_cleared")
+    return await uow.rows(
+        select(c.hospital_id, is_cleared, func.count().label("cases"), func.sum(c.points).label("points"))
+        .where(within(run_case, uow.scope), c.run_id == run_id)
+        .group_by(c.hospital_id, is_cleared)
+    )
+
+
 async def cases_of_hospital(uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int) -> Sequence[Row[Any]]:
-    """Id and points of the cleared cases of one hospital, in order of id: what its gross is apportioned by."""
+    """Id, points and other payers of the cleared cases of one hospital, in order of id: what its gross is apportioned by."""
     c = run_case.c
     return await uow.rows(
-        select(c.case_id, c.points)
+        select(c.case_id, c.points, c.patient_fen)
         .where(
             within(run_case, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id, c.disposition == "cleared"
         )

@@ -1,0 +1,354 @@
+"""Clearing as the API shows it (结算清算): runs, accounts, statements and their cases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+import strawberry
+
+from fenzhi.services.clearing import lookups
+from fenzhi_graphql.clearing.working import Step, steps_of
+from fenzhi_graphql.context import Info
+from fenzhi_graphql.fund.types import Insurance, PoolScope
+from fenzhi_graphql.jobs.types import uuid_of
+from fenzhi_graphql.node import Node, finds
+from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
+from fenzhi_graphql.scalars import ExactDecimal, Fen
+
+
+@strawberry.enum(description="What a run settles (结算类型): a month on account (月度预结算) or a quarter (季度清算).")
+class ClearingKind(Enum):
+    MONTH = "month"
+    QUARTER = "quarter"
+
+
+@strawberry.enum(
+    description="State of a run (结算状态): computing 计算中, computed 待审批, approved 待公布, published 已公布 (never changes), "
+    "voided 已作废, stopped 已中止 (a law or a rule refused it; nothing was recorded)."
+)
+class ClearingState(Enum):
+    COMPUTING = "computing"
+    COMPUTED = "computed"
+    APPROVED = "approved"
+    PUBLISHED = "published"
+    VOIDED = "voided"
+    STOPPED = "stopped"
+
+
+def exact_points(points: int, places: int) -> ExactDecimal:
+    """Stored points as an exact decimal."""
+    return ExactDecimal(Decimal(points).scaleb(-places))
+
+
+@strawberry.type(description="A named account of a run and its total (账户).")
+class ClearingAccount:
+    name: str = strawberry.field(description="Stable name, such as deposit (账户代码).")
+    zh: str = strawberry.field(description="Name in Chinese (中文名称).")
+    en: str = strawberry.field(description="Name in English.")
+    fen: Fen = strawberry.field(description="Total of the run, in fen; a draw is negative (金额，分).")
+
+
+@strawberry.type(description="How many cases wait, and why (待处理病例).")
+class PendingReason:
+    reason: str = strawberry.field(
+        description="Why they are not in this run, such as ungrouped:no_group_for_diagnosis (原因)."
+    )
+    cases: int = strawberry.field(description="How many (病例数).")
+
+
+@strawberry.type(description="A law of conservation that was checked (守恒校验).")
+class ConservationLaw:
+    name: str = strawberry.field(description="The law in words (守恒律).")
+    unexplained_fen: Fen = strawberry.field(
+        description="What it leaves unexplained, in fen: 0, or the run had stopped (未解释金额，分)."
+    )
+
+
+@strawberry.type(description="What a run came to (结算汇总).")
+class ClearingSummary:
+    pool_fen: Fen = strawberry.field(description="What there was to share, in fen (可分配基金，分).")
+    draws_fen: Fen = strawberry.field(description="Drawn from accounts, in fen (账户支出，分).")
+    gross_fen: Fen = strawberry.field(description="Σ gross of the hospitals, in fen (应付合计，分).")
+    returns_fen: Fen = strawberry.field(description="Returned to accounts, in fen (账户收入，分).")
+    unexplained_fen: Fen = strawberry.field(
+        description="pool + draws − gross − returns, in fen: 0, or the run had stopped (未解释金额，分)."
+    )
+    accounts: list[ClearingAccount] = strawberry.field(description="Every account with its total (账户).")
+    laws: list[ConservationLaw] = strawberry.field(description="The laws that were checked (守恒校验).")
+    cases: int = strawberry.field(description="Cases cleared (入算病例数).")
+    pending_cases: int = strawberry.field(description="Cases on a named list (待处理病例数).")
+    pending: list[PendingReason] = strawberry.field(description="The named lists (待处理名单).")
+    points: ExactDecimal = strawberry.field(description="Points of the run (总分值).")
+    cost_fen: Fen = strawberry.field(description="Total cost of the cleared cases, in fen (医疗总费用，分).")
+    booked_fen: Fen = strawberry.field(description="Basic fund booked by the cleared cases, in fen (记账统筹基金，分).")
+    fund_ratio: str = strawberry.field(
+        description="φ as an exact fraction: of last year for a month, of the run for a quarter (基金支付比例)."
+    )
+    point_value_printed: str = strawberry.field(
+        description="Yuan per point as printed, rounded; what is paid is apportioned (公布点值，元/分)."
+    )
+
+
+@strawberry.type(
+    description="What a run was computed from (结算清单): the same manifest gives the same result, byte for byte."
+)
+class ClearingManifest:
+    sha256: str = strawberry.field(description="SHA-256 of the manifest, in hex (清单摘要).")
+    result_sha256: str = strawberry.field(description="SHA-256 of the result, in hex (结果摘要).")
+    case_count: int = strawberry.field(description="Cases frozen, pending ones included (冻结病例数).")
+    case_root: str = strawberry.field(description="Merkle root of the case set, in hex (病例集摘要).")
+    editions: list[str] = strawberry.field(description="Catalog editions with their content digest (目录版本).")
+    policy_fingerprint: str = strawberry.field(description="Fingerprint of the policy values in force (策略指纹).")
+    rules_version: str = strawberry.field(description="Version of the rules (规则版本).")
+    deductions: int = strawberry.field(description="Approved deductions taken into account (计入扣款笔数).")
+    payments: int = strawberry.field(description="Payments taken into account (计入拨付笔数).")
+
+
+@strawberry.type(description="One month pre-settled or one quarter cleared of a fund pool (结算).")
+class ClearingRun(Node):
+    area_code: str = strawberry.field(description="Code of the pooling area (统筹区).")
+    kind: ClearingKind = strawberry.field(description="Month or quarter (类型).")
+    insurance: Insurance = strawberry.field(description="Insurance type (险种).")
+    pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
+    year: int = strawberry.field(description="Fund year (年度).")
+    period: int = strawberry.field(description="Month 1–12 or quarter 1–4 (期次).")
+    state: ClearingState = strawberry.field(description="State (状态).")
+    job_id: strawberry.ID | None = strawberry.field(description="The job that computes it (作业).")
+    error: str | None = strawberry.field(description="Why it stopped, with the law and account named (中止原因).")
+    started_at: datetime = strawberry.field(description="When it was started (发起时间).")
+    as_known_at: datetime | None = strawberry.field(
+        description="What was known up to this moment is in it (数据截止时点)."
+    )
+    computed_at: datetime | None = strawberry.field(description="When it was computed (计算时间).")
+    approved_at: datetime | None = strawberry.field(description="When it was approved (审批时间).")
+    published_at: datetime | None = strawberry.field(description="When it was published (公布时间).")
+    summary: ClearingSummary | None = strawberry.field(description="What it came to, once computed (汇总).")
+    manifest: ClearingManifest | None = strawberry.field(description="What it was computed from, once computed (清单).")
+    view: strawberry.Private[lookups.RunView]
+
+    @strawberry.field(description="Statements you may see, in order of hospital code (结算单).")
+    async def statements(self, info: Info, first: int, after: str | None = None) -> Connection[HospitalStatement]:
+        context = info.context
+        size = page_size(first)
+        place = f"statements/{self.view.run_id}"
+        keys = keys_of(context, place, after)
+        views = await lookups.statements(
+            context.platform, context.subject, self.view.run_id, str(keys[0]) if keys else "", size + 1
+        )
+        return connection(context, place, views, size, HospitalStatement.of, lambda view: [view.row.hospital_code])
+
+    @staticmethod
+    def of(view: lookups.RunView) -> ClearingRun:
+        return ClearingRun(
+            id=global_id("ClearingRun", view.run_id),
+            area_code=view.area_code,
+            kind=ClearingKind(view.kind),
+            insurance=Insurance(view.insurance),
+            pool_scope=PoolScope(view.pool_scope),
+            year=view.year,
+            period=view.period,
+            state=ClearingState(view.state),
+            job_id=global_id("Job", view.job_id) if view.job_id else None,
+            error=view.error,
+            started_at=view.started_at,
+            as_known_at=view.as_known_at,
+            computed_at=view.computed_at,
+            approved_at=view.approved_at,
+            published_at=view.published_at,
+            summary=_summary(view),
+            manifest=_manifest(view),
+            view=view,
+        )
+
+
+def _summary(view: lookups.RunView) -> ClearingSummary | None:
+    s = view.summary
+    if not s:
+        return None
+    return ClearingSummary(
+        pool_fen=Fen(s["pool_fen"]),
+        draws_fen=Fen(s["draws_fen"]),
+        gross_fen=Fen(s["gross_fen"]),
+        returns_fen=Fen(s["returns_fen"]),
+        unexplained_fen=Fen(s["unexplained_fen"]),
+        accounts=[ClearingAccount(name=a["name"], zh=a["zh"], en=a["en"], fen=Fen(a["fen"])) for a in s["accounts"]],
+        laws=[ConservationLaw(name=law["name"], unexplained_fen=Fen(law["unexplained_fen"])) for law in s["laws"]],
+        cases=s["cases"],
+        pending_cases=s["pending_cases"],
+        pending=[PendingReason(reason=reason, cases=n) for reason, n in sorted(s["pending"].items())],
+        points=exact_points(s["points"], s["points_decimals"]),
+        cost_fen=Fen(s["cost_fen"]),
+        booked_fen=Fen(s["booked_fen"]),
+        fund_ratio=s["fund_ratio"],
+        point_value_printed=s["point_value_printed"],
+    )
+
+
+def _manifest(view: lookups.RunView) -> ClearingManifest | None:
+    m = view.manifest
+    if not m or view.manifest_sha256 is None or view.result_sha256 is None:
+        return None
+    return ClearingManifest(
+        sha256=view.manifest_sha256,
+        result_sha256=view.result_sha256,
+        case_count=m["cases"]["count"],
+        case_root=m["cases"]["root"],
+        editions=[f"{one['code']}:{one['sha256']}" for one in m["editions"]],
+        policy_fingerprint=view.policy_fingerprint or "",
+        rules_version=view.rules_version or "",
+        deductions=len(m["deductions"]),
+        payments=len(m["payments"]),
+    )
+
+
+@strawberry.type(description="A case on a statement: what it earned and its part of the gross (病例明细).")
+class StatementCase:
+    case_id: strawberry.ID = strawberry.field(description="The case (病例).")
+    disposition: str = strawberry.field(description="cleared, or pending with its reason (去向).")
+    group_code: str = strawberry.field(description="Disease group, blank when it has none (病种).")
+    band: str = strawberry.field(description="Cost band: normal, low, high, extreme, cannot_judge (费用区间).")
+    points: ExactDecimal = strawberry.field(description="Points (分值).")
+    share_fen: Fen = strawberry.field(
+        description="Its part of the hospital's gross, in fen; the parts add up to it (应付份额，分)."
+    )
+    total_fen: Fen = strawberry.field(description="Total cost, in fen (医疗总费用，分).")
+    basic_fund_fen: Fen = strawberry.field(description="Basic fund booked, in fen (记账统筹基金，分).")
+    los_days: int = strawberry.field(description="Length of stay, in days (住院天数).")
+
+    @staticmethod
+    def of(view: lookups.CaseLineView) -> StatementCase:
+        return StatementCase(
+            case_id=global_id("InpatientCase", view.case_id),
+            disposition=view.disposition,
+            group_code=view.group_code,
+            band=view.band,
+            points=exact_points(view.points, view.points_decimals),
+            share_fen=Fen(view.share_fen),
+            total_fen=Fen(view.total_fen),
+            basic_fund_fen=Fen(view.basic_fund_fen),
+            los_days=view.los_days,
+        )
+
+
+@strawberry.type(
+    description="What one hospital is owed by one run, line by line (结算单). Every amount in fen, of the run's span. "
+    "gross = payable + deposit + deductions + assessment + bands − bonuses + not prepaid + cash cut."
+)
+class HospitalStatement(Node):
+    run_id: strawberry.ID = strawberry.field(description="The run (结算).")
+    kind: ClearingKind = strawberry.field(description="Month or quarter (类型).")
+    insurance: Insurance = strawberry.field(description="Insurance type (险种).")
+    pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
+    year: int = strawberry.field(description="Fund year (年度).")
+    period: int = strawberry.field(description="Month or quarter (期次).")
+    hospital_code: str = strawberry.field(description="Institution code (机构编码).")
+    hospital_name: str = strawberry.field(description="Name (机构名称).")
+    case_count: int = strawberry.field(description="Cases cleared (入算病例数).")
+    pending_cases: int = strawberry.field(description="Cases on a named list (待处理病例数).")
+    points: ExactDecimal = strawberry.field(description="Points (分值).")
+    cost_fen: Fen = strawberry.field(description="Total cost of its cleared cases (医疗总费用，分).")
+    booked_fen: Fen = strawberry.field(description="Basic fund booked (记账统筹基金，分).")
+    patient_fen: Fen = strawberry.field(description="Paid by every payer but the basic fund (其他支付，分).")
+    default_share_fen: Fen = strawberry.field(description="Share by points under the pool's φ (按分值份额，分).")
+    method_share_fen: Fen = strawberry.field(description="Share by the method of the policy (按办法份额，分).")
+    gross_fen: Fen = strawberry.field(description="Gross (应付，分).")
+    printed_fen: Fen = strawberry.field(description="Printed point value × points × φ (按公布点值计算，分).")
+    remainder_fen: Fen = strawberry.field(description="Gross − printed (尾差，分).")
+    not_prepaid_fen: Fen = strawberry.field(description="Month only: what waits for the quarter (未预付，分).")
+    cash_cut_fen: Fen = strawberry.field(description="Month only: cut by the cash cap (现金上限削减，分).")
+    deductions_fen: Fen = strawberry.field(description="Audit deductions (审核扣款，分).")
+    assessment_withheld_fen: Fen = strawberry.field(description="Withheld by the assessment (考核扣减，分).")
+    band_withheld_fen: Fen = strawberry.field(description="Withheld by bands (分担扣减，分).")
+    bonus_fen: Fen = strawberry.field(description="Bonuses (奖励，分).")
+    cleared_fen: Fen = strawberry.field(description="Cleared amount (清算额，分).")
+    deposit_held_before_fen: Fen = strawberry.field(description="Deposit held before this run (已留保证金，分).")
+    deposit_target_fen: Fen = strawberry.field(description="Deposit to be held after it (应留保证金，分).")
+    deposit_withheld_fen: Fen = strawberry.field(
+        description="Deposit counted here: the target in a cumulative quarter, this run's posting otherwise (质量保证金，分)."
+    )
+    deposit_posting_fen: Fen = strawberry.field(
+        description="Target − held: withheld now, returned when negative (本次保证金，分)."
+    )
+    payable_fen: Fen = strawberry.field(description="Cleared − deposit (应拨付，分).")
+    prior_paid_fen: Fen = strawberry.field(description="Payments recorded in the span, net of returns (已拨付，分).")
+    offset_fen: Fen = strawberry.field(description="Receivables of earlier years offset (往年应收抵扣，分).")
+    transfer_fen: Fen = strawberry.field(
+        description="Payable − paid − offsets; negative: the hospital owes it (本次拨付，分)."
+    )
+    steps: list[Step] = strawberry.field(description="How each line came about, the remainder included (计算过程).")
+    key: strawberry.Private[str]
+
+    @strawberry.field(description="Its cases with their part of the gross, in order of id (病例明细).")
+    async def cases(self, info: Info, first: int, after: str | None = None) -> Connection[StatementCase]:
+        context = info.context
+        size = page_size(first)
+        place = f"statementCases/{self.key}"
+        keys = keys_of(context, place, after)
+        last = uuid_of(str(keys[0])) if keys else None
+        views = await lookups.statement_cases(context.platform, context.subject, self.key, last, size + 1)
+        return connection(context, place, views, size, StatementCase.of, lambda view: [str(view.case_id)])
+
+    @staticmethod
+    def of(view: lookups.StatementView) -> HospitalStatement:
+        row, terms = view.row, view.terms
+        return HospitalStatement(
+            id=global_id("HospitalStatement", view.key),
+            run_id=global_id("ClearingRun", row.run_id),
+            kind=ClearingKind(row.run_kind),
+            insurance=Insurance(row.insurance),
+            pool_scope=PoolScope(row.pool_scope),
+            year=row.year,
+            period=row.period,
+            hospital_code=row.hospital_code,
+            hospital_name=row.hospital_name,
+            case_count=row.cases,
+            pending_cases=row.pending_cases,
+            points=exact_points(row.points, terms["points_decimals"]),
+            cost_fen=Fen(row.cost_fen),
+            booked_fen=Fen(row.booked_fen),
+            patient_fen=Fen(row.patient_fen),
+            default_share_fen=Fen(terms["default_share_fen"]),
+            method_share_fen=Fen(terms["method_share_fen"]),
+            gross_fen=Fen(row.gross_fen),
+            printed_fen=Fen(terms["printed_fen"]),
+            remainder_fen=Fen(row.remainder_fen),
+            not_prepaid_fen=Fen(row.not_prepaid_fen),
+            cash_cut_fen=Fen(row.cash_cut_fen),
+            deductions_fen=Fen(row.deductions_fen),
+            assessment_withheld_fen=Fen(row.assessment_withheld_fen),
+            band_withheld_fen=Fen(row.band_withheld_fen),
+            bonus_fen=Fen(row.bonus_fen),
+            cleared_fen=Fen(row.cleared_fen),
+            deposit_held_before_fen=Fen(terms["deposit_held_before_fen"]),
+            deposit_target_fen=Fen(terms["deposit_target_fen"]),
+            deposit_withheld_fen=Fen(row.deposit_withheld_fen),
+            deposit_posting_fen=Fen(terms["deposit_posting_fen"]),
+            payable_fen=Fen(row.payable_fen),
+            prior_paid_fen=Fen(row.prior_paid_fen),
+            offset_fen=Fen(row.offset_fen),
+            transfer_fen=Fen(row.transfer_fen),
+            steps=steps_of(view.steps),
+            key=view.key,
+        )
+
+
+async def run_in_scope(info: Info, key: str) -> ClearingRun | None:
+    """A run of the caller's scope."""
+    found = uuid_of(key)
+    view = await lookups.run(info.context.platform, info.context.subject, found) if found else None
+    return ClearingRun.of(view) if view else None
+
+
+@finds("ClearingRun")
+async def find_run(info: Info, key: str) -> ClearingRun | None:
+    """A run of the caller's scope (按标识查结算)."""
+    return await run_in_scope(info, key)
+
+
+@finds("HospitalStatement")
+async def find_statement(info: Info, key: str) -> HospitalStatement | None:
+    """A statement of the caller's scope (按标识查结算单)."""
+    view = await lookups.statement(info.context.platform, info.context.subject, key)
+    return HospitalStatement.of(view) if view else None

@@ -1,0 +1,315 @@
+"""Freezing a run (冻结): everything it will be computed from, read once, so that it is a pure function of its manifest."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Row
+
+from fenzhi.rules.clearing.quarterly import QuarterMode
+from fenzhi.rules.clearing.statement import Account
+from fenzhi.rules.periods import SettlementMonth, SettlementQuarter
+from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
+from fenzhi.rules.point_value.point_value import Basis, NoCases, PointValue
+from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.refusals import Conflict, NotFound
+from fenzhi.services.catalog import book
+from fenzhi.services.clearing.grading import GradingBasis, load_basis, places_of
+from fenzhi.services.clearing.ledger import Balances
+from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
+from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.policy.resolution import resolved_policy
+from fenzhi.store.bulk import read_arrow
+from fenzhi.store.repositories import clearing, fund, point_value, registry
+from fenzhi.store.repositories.fund import Pool
+from fenzhi.store.session import Database, UnitOfWork
+
+
+class LateListsNeedCumulative(Conflict):
+    """Late or corrected lists of earlier quarters, which a quarter standing alone would lose (迟报更正须累计清算)."""
+
+    code = "LATE_LISTS_NEED_CUMULATIVE"
+
+
+@dataclass(frozen=True)
+class Position:
+    """What earlier published runs of the year left behind (年内已结情况). Units: fen, by hospital id."""
+
+    replaced: tuple[uuid.UUID, ...]
+    """Runs whose postings this run replaces: those of the year in a cumulative quarter, none in a month."""
+    posted: Balances
+    """What the replaced runs posted."""
+    deposit_held: Mapping[int, int]
+    earlier_cleared: Mapping[int, int]
+    runs: tuple[tuple[str, str], ...]
+    """(run, result digest) of every published run of the year, for the manifest."""
+
+
+@dataclass(frozen=True)
+class FrozenRun:
+    """Everything a run is computed from (冻结的结算依据)."""
+
+    run: Row[Any]
+    pool: Pool
+    kind: RunKind
+    months: tuple[SettlementMonth, ...]
+    as_known_at: datetime
+    policy: ResolvedPolicy
+    cases: pa.Table
+    basis: GradingBasis
+    hospitals: Mapping[int, tuple[str, int | None]]
+    """Hospital id → code and county."""
+    fund_fen: int | None
+    """For a quarter: what the pool may share."""
+    price: PointValue | None
+    """For a month: the budget point value."""
+    last_year_ratio: Fraction | None
+    """For a month: φ of last year."""
+    deductions: Mapping[int, int]
+    payments: Mapping[int, int]
+    position: Position
+    edition_id: uuid.UUID
+    budget_id: uuid.UUID | None
+    price_id: uuid.UUID | None
+    manifest: Mapping[str, Any]
+
+    @property
+    def manifest_sha256(self) -> bytes:
+        """Digest of the manifest (清单摘要)."""
+        return sha256(self.manifest)
+
+
+async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
+    """Read and pin everything one run needs (冻结).
+
+    Raises: NotFound, Conflict RUN_STATE when the run is not computing; NoCases; BUDGET_NOT_APPROVED, POINT_VALUE_NOT_APPROVED;
+    PolicyNotEntered; NothingInForce; as `load_basis` and `fund_ytd`.
+    """
+    run = await clearing.run_by_id(uow, run_id)
+    if run is None:
+        raise NotFound("没有该结算。", "No such run.")
+    if run.state != "computing":
+        raise Conflict(f"结算处于 {run.state} 状态。", f"The run is {run.state}.", code="RUN_STATE")
+    pool: Pool = (run.insurance, run.pool_scope, run.year)
+    kind = RunKind(run.kind)
+    last_day = (
+        SettlementMonth(run.year, run.period) if kind is RunKind.MONTH else SettlementQuarter(run.year, run.period)
+    ).last_day
+    policy = await resolved_policy(uow, last_day, insurance=run.insurance)
+    months = _months(run, kind, policy)
+    as_known_at = await uow.now()
+    cases = await _cases(database, uow, pool, months, as_known_at)
+    if cases.num_rows == 0:
+        raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
+    basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1)
+    hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
+    codes = {number: code for number, (code, _) in hospitals.items()}
+    position = await _position(uow, run, kind, pool, policy)
+    if kind is RunKind.QUARTER and run.period > 1 and not _is_cumulative(policy):
+        await _refuse_late(database, uow, run, pool, codes, as_known_at)
+    deductions = await fund.deductions_of_pool(uow, pool, [month.month for month in months])
+    payments = await _payments(uow, run, kind, pool, policy, position)
+    budget_id, fund_fen, budget_part = None, None, None
+    price_id, price, ratio, price_part = None, None, None, None
+    if kind is RunKind.QUARTER:
+        budget = await fund.budget_in_force(uow, pool)
+        if budget is None:
+            raise Conflict("没有已批准的预算。", "There is no approved budget.", code="BUDGET_NOT_APPROVED")
+        curve = [Fraction(share) for share in budget.curve]
+        opened = fund_ytd if _is_cumulative(policy) else fund_of_quarter
+        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, run.period)
+        budget_part = {
+            "id": str(budget.budget_id),
+            "version": budget.version,
+            "annual_fen": budget.annual_fen,
+            "curve": [format(share.normalize(), "f") for share in budget.curve],
+            "fund_fen": fund_fen,
+        }
+    else:
+        row = await point_value.budget_in_force(uow, pool)
+        if row is None:
+            raise Conflict(
+                "没有已批准的预算点值。", "There is no approved budget point value.", code="POINT_VALUE_NOT_APPROVED"
+            )
+        price_id, price = row.point_value_id, price_of(row)
+        last_year = row.working["last_year"]
+        ratio = Fraction(int(last_year["booked_fen"]), int(last_year["cost_fen"]))
+        price_part = {
+            "id": str(row.point_value_id),
+            "integers": [price.fund_fen, price.cost_fen, price.booked_fen, price.points],
+            "points_decimals": price.points_decimals,
+            "basis": price.basis.value,
+            "last_year_ratio": str(ratio),
+        }
+        _same_points(price, basis)
+    edition = await book.edition_for(uow, last_day)
+    area_code = run.area_code
+    manifest = {
+        "format": FORMAT,
+        "area": area_code,
+        "kind": kind.value,
+        "insurance": run.insurance,
+        "pool_scope": run.pool_scope,
+        "year": run.year,
+        "period": run.period,
+        "months": [str(month) for month in months],
+        "cases": case_set(cases, codes),
+        "editions": [use.described() for use in basis.editions],
+        "registry_sha256": basis.registry_sha256(),
+        "policy_fingerprint": policy.fingerprint(),
+        "policy": policy.canonical(),
+        "budget": budget_part,
+        "point_value": price_part,
+        "rules_version": RULES_VERSION,
+        "deductions": [[str(row.deduction_id), row.amount_fen] for row in deductions],
+        "payments": [[str(row.payment_id), row.amount_fen - row.returned_fen] for row in payments],
+        "earlier_runs": [list(one) for one in position.runs],
+    }
+    return FrozenRun(
+        run=run,
+        pool=pool,
+        kind=kind,
+        months=months,
+        as_known_at=as_known_at,
+        policy=policy,
+        cases=cases,
+        basis=basis,
+        hospitals=hospitals,
+        fund_fen=fund_fen,
+        price=price,
+        last_year_ratio=ratio,
+        deductions=_summed((row.hospital_id, row.amount_fen) for row in deductions),
+        payments=_summed((row.hospital_id, row.amount_fen - row.returned_fen) for row in payments),
+        position=position,
+        edition_id=edition.edition_id,
+        budget_id=budget_id,
+        price_id=price_id,
+        manifest=manifest,
+    )
+
+
+def price_of(row: Row[Any]) -> PointValue:
+    """A stored point value in the words of the rules (点值)."""
+    return PointValue(row.fund_fen, row.cost_fen, row.booked_fen, row.points, row.points_decimals, Basis(row.basis))
+
+
+def _is_cumulative(policy: ResolvedPolicy) -> bool:
+    return QuarterMode(policy.method("quarter.mode")) is QuarterMode.CUMULATIVE
+
+
+def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[SettlementMonth, ...]:
+    if kind is RunKind.MONTH:
+        return (SettlementMonth(run.year, run.period),)
+    quarter = SettlementQuarter(run.year, run.period)
+    return quarter.months_to_date if _is_cumulative(policy) else quarter.months
+
+
+async def _cases(
+    database: Database, uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime
+) -> pa.Table:
+    """The pool's cases of these months as known at a moment: no version that a later one has replaced by then."""
+    insurance, pool_scope, _ = pool
+    first, last = (month.year * 100 + month.month for month in (months[0], months[-1]))
+    known = f"'{as_known_at.isoformat()}'::timestamptz"
+    # Literals, not parameters, so that the answer comes by COPY; each is a number, a known word or a timestamp of ours.
+    return await read_arrow(
+        database,
+        uow.scope,
+        f"""
+        select c.case_id::text as case_id, c.hospital_id, c.settlement_month, c.discharge_date,
+               c.diagnoses[1] as principal_diagnosis, c.procedures, c.total_fen, c.basic_fund_fen,
+               c.other_funds_fen + c.account_fen + c.cash_fen as patient_fen, c.los_days, c.digest
+          from inpatient_case c
+         where c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'
+           and c.settlement_month between {first} and {last} and c.submitted_at <= {known}
+           and not exists (select from case_supersession s
+                            where s.area_id = c.area_id and s.old_case_id = c.case_id and s.recorded_at <= {known})
+        """,
+    )
+
+
+async def _refuse_late(
+    database: Database,
+    uow: UnitOfWork,
+    run: Row[Any],
+    pool: Pool,
+    codes: Mapping[int, str],
+    as_known_at: datetime,
+) -> None:
+    """A quarter standing alone counts only its own months: earlier months must be as their own quarters froze them."""
+    months = SettlementQuarter(run.year, run.period - 1).months_to_date
+    now = case_set(await _cases(database, uow, pool, months, as_known_at), codes)["leaves"]
+    then = [
+        leaf
+        for row in await clearing.runs_of_pool(uow, pool, ("published",))
+        if row.kind == RunKind.QUARTER.value
+        for leaf in row.manifest["cases"]["leaves"]
+    ]
+    if sorted(now) != sorted(then):
+        raise LateListsNeedCumulative(
+            "前几个季度有迟报、更正或未清算的病例，单季清算会遗漏。",
+            "Earlier quarters have late, corrected or uncleared lists, which a quarter standing alone would lose.",
+            hint="改用累计清算（quarter.mode = cumulative）/ clear cumulatively",
+        )
+
+
+def _same_points(price: PointValue, basis: GradingBasis) -> None:
+    if basis.editions and price.points_decimals != basis.points_decimals:
+        raise Conflict(
+            "预算点值与本期病例的目录分值口径不同。",
+            "The budget point value was made under an edition of another scale than the cases fall under.",
+            code="EDITIONS_NOT_ADDABLE",
+            hint="按本期目录重新测算预算点值 / compute the budget point value under this edition",
+        )
+
+
+async def _position(uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, policy: ResolvedPolicy) -> Position:
+    published = list(await clearing.runs_of_pool(uow, pool, ("published",)))
+    quarters = [row for row in published if row.kind == RunKind.QUARTER.value]
+    cumulative = _is_cumulative(policy)
+    if kind is RunKind.QUARTER and not cumulative:
+        replaced = [r for r in published if r.kind == RunKind.MONTH.value and (r.period + 2) // 3 == run.period]
+    else:
+        replaced = list(published) if kind is RunKind.QUARTER else []
+    posted = await clearing.balances(uow, [row.run_id for row in replaced])
+    # A quarter that stands alone posts its own deposit anew in place of its months'; every other run goes on from what is held.
+    apart = {row.run_id for row in replaced} if kind is RunKind.QUARTER and not cumulative else set()
+    held = await clearing.balances(uow, [row.run_id for row in published if row.run_id not in apart])
+    reached = max((row.period for row in quarters), default=0)
+    counted = [row for row in quarters if not cumulative or row.period == reached]
+    if kind is RunKind.MONTH:
+        counted += [row for row in published if row.kind == RunKind.MONTH.value and row.period > 3 * reached]
+    statements = await clearing.statements_of_runs(uow, [row.run_id for row in counted])
+    return Position(
+        replaced=tuple(row.run_id for row in replaced),
+        posted={(row.hospital_id, row.account): int(row.amount_fen) for row in posted},
+        deposit_held={
+            row.hospital_id: -int(row.amount_fen)
+            for row in held
+            if row.account == Account.DEPOSIT.value and row.hospital_id is not None
+        },
+        earlier_cleared=_summed((row.hospital_id, row.cleared_fen) for row in statements),
+        runs=tuple((str(row.run_id), (row.result_sha256 or b"").hex()) for row in published),
+    )
+
+
+async def _payments(
+    uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, policy: ResolvedPolicy, position: Position
+) -> Sequence[Row[Any]]:
+    """What counts as paid: nothing in a month, the year's payments in a cumulative quarter, those of its months in another."""
+    if kind is RunKind.MONTH:
+        return []
+    return await fund.payments_of_pool(uow, pool, None if _is_cumulative(policy) else position.replaced)
+
+
+def _summed(pairs: Any) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for hospital, amount in pairs:
+        found[hospital] = found.get(hospital, 0) + amount
+    return found

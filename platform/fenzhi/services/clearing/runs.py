@@ -1,0 +1,227 @@
+"""The life of a run (结算的生命周期): started by the clerk, computed by a worker, approved by another person, published, never changed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, func
+
+from fenzhi.access.roles import Duty
+from fenzhi.access.subject import Subject, require_second_person
+from fenzhi.outbox.jobs import enqueue
+from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
+from fenzhi.services.acts import Answer, Platform, Request, act, as_id
+from fenzhi.services.fund.faults import pool_faults
+from fenzhi.store.repositories import clearing, fund, point_value
+from fenzhi.store.repositories.fund import Pool
+from fenzhi.store.session import UnitOfWork, new_id
+
+COMPUTE_JOB = "clearing.compute"
+UNDECIDED = ("computing", "computed", "approved")
+
+
+class RunKind(StrEnum):
+    """What a run settles (结算类型)."""
+
+    MONTH = "month"  # 月度预结算
+    QUARTER = "quarter"  # 季度清算
+
+    @property
+    def periods(self) -> int:
+        """How many periods a year has (每年期数)."""
+        return 12 if self is RunKind.MONTH else 4
+
+
+class AlreadyRunning(Conflict):
+    """The period has a live run already (该期已有结算): `run_id` names it."""
+
+    code = "CLEARING_ALREADY_RUNNING"
+
+    def __init__(self, run_id: uuid.UUID, state: str) -> None:
+        super().__init__(
+            f"该期已有结算，状态 {state}。",
+            f"The period has a run already, in state {state}.",
+            hint="作废后方可重新发起；已公布的不再更改 / void it first; a published run never changes",
+            run_id=str(run_id),
+        )
+        self.run_id = run_id
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """An order to start a run (发起结算). `period` is a month 1–12 or a quarter 1–4."""
+
+    kind: RunKind
+    insurance: str
+    pool_scope: str
+    year: int
+    period: int
+
+    @property
+    def pool(self) -> Pool:
+        """The fund pool (基金池)."""
+        return (self.insurance, self.pool_scope, self.year)
+
+
+def _faults(order: StartRun) -> list[Refusal]:
+    found = pool_faults(order.insurance, order.pool_scope, order.year)
+    if not 1 <= order.period <= order.kind.periods:
+        found.append(
+            Refusal("PERIOD_RANGE", "period", str(order.period), f"期次须为 1 至 {order.kind.periods}。",
+                    f"The period is 1 to {order.kind.periods}.", "核对月份或季度。", "Check the month or quarter.")
+        )  # fmt: skip
+    return found
+
+
+async def start_run(platform: Platform, clerk: Subject, request: Request, order: StartRun) -> Answer:
+    """Start a month or quarter run of a pool (发起结算): the row in state computing, and the job that computes it.
+
+    Of two starts for one period exactly one makes a run. A pool has one undecided run at a time, because each run posts the difference
+    to those before it; a period that a published quarter covers is closed.
+    Changes: clearing_run, job. Raises: DataRefused, AlreadyRunning, Conflict CLEARING_EARLIER_RUN_OPEN, PERIOD_CLOSED,
+    BUDGET_NOT_APPROVED, POINT_VALUE_NOT_APPROVED.
+    """
+    faults = _faults(order)
+
+    async def effect(uow: UnitOfWork) -> Answer:
+        if faults:
+            raise DataRefused(tuple(faults))
+        await fund.lock_pool(uow, order.pool)
+        await clearing.release_dead(uow, order.pool)
+        await _refuse_unless_free(uow, order)
+        run_id = new_id()
+        job_id = await enqueue(uow, platform.doorbell, COMPUTE_JOB, {"run": str(run_id)})
+        insurance, pool_scope, year = order.pool
+        started = await clearing.add_run(
+            uow,
+            {
+                "run_id": run_id,
+                "province_id": uow.scope.province,
+                "area_id": uow.scope.area,
+                "kind": order.kind.value,
+                "insurance": insurance,
+                "pool_scope": pool_scope,
+                "year": year,
+                "period": order.period,
+                "job_id": job_id,
+                "started_by": uuid.UUID(uow.scope.account_id),
+                "started_by_person": uuid.UUID(uow.scope.person_id),
+            },
+        )
+        if not started:
+            await _refuse_live(uow, order)
+        return {"type": "ClearingRun", "id": str(run_id)}
+
+    return await act(platform, clerk, Duty.START_CLEARING, request, effect)
+
+
+async def _refuse_live(uow: UnitOfWork, order: StartRun) -> None:
+    live = await clearing.live_run(uow, order.pool, order.kind.value, order.period)
+    if live is not None:
+        raise AlreadyRunning(live.run_id, live.state)
+
+
+async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
+    await _refuse_live(uow, order)
+    for other in await clearing.runs_of_pool(uow, order.pool, UNDECIDED):
+        raise Conflict(
+            f"同一基金池 {other.year} 年第 {other.period} 期（{other.kind}）结算尚未公布，状态 {other.state}。",
+            f"The pool's {other.kind} run of period {other.period} is not published yet: it is {other.state}.",
+            code="CLEARING_EARLIER_RUN_OPEN",
+            hint="先公布或作废该次结算 / publish or void that run first",
+        )
+    reached = order.period if order.kind is RunKind.QUARTER else (order.period + 2) // 3
+    for other in await clearing.runs_of_pool(uow, order.pool, ("published",)):
+        if other.kind == RunKind.QUARTER.value and other.period >= reached:
+            raise Conflict(
+                f"该期已包含在已公布的第 {other.period} 季度清算中。",
+                f"The published clearing of quarter {other.period} covers this period.",
+                code="PERIOD_CLOSED",
+                hint="迟报与更正进入下一次累计清算 / late and corrected lists enter the next cumulative run",
+            )
+    if order.kind is RunKind.QUARTER and await fund.budget_in_force(uow, order.pool) is None:
+        raise Conflict(
+            "该基金池本年度没有已批准的预算。",
+            "The pool has no approved budget for the year.",
+            code="BUDGET_NOT_APPROVED",
+        )
+    if order.kind is RunKind.MONTH and await point_value.budget_in_force(uow, order.pool) is None:
+        raise Conflict(
+            "该基金池本年度没有已批准的预算点值。",
+            "The pool has no approved budget point value for the year.",
+            code="POINT_VALUE_NOT_APPROVED",
+        )
+
+
+async def approve_run(platform: Platform, approver: Subject, request: Request, run_id: str) -> Answer:
+    """Approve a computed run (审批结算), by another person than who started it. Changes: clearing_run computed → approved.
+
+    Raises: NotFound, SamePerson, Conflict RUN_STATE.
+    """
+
+    async def effect(uow: UnitOfWork) -> Answer:
+        row = await _found(uow, run_id)
+        require_second_person(str(row.started_by_person), uow.scope.person_id)
+        values = {
+            "state": "approved",
+            "approved_by": uuid.UUID(uow.scope.account_id),
+            "approved_by_person": uuid.UUID(uow.scope.person_id),
+            "approved_at": func.now(),
+        }
+        return await _moved(uow, row, ("computed",), values)
+
+    return await act(platform, approver, Duty.APPROVE_CLEARING, request, effect)
+
+
+async def publish_run(platform: Platform, person: Subject, request: Request, run_id: str) -> Answer:
+    """Publish an approved run to counties and hospitals (公布结算); from now on it never changes.
+
+    Changes: clearing_run approved → published, its settlement point value. Raises: NotFound, Conflict RUN_STATE.
+    """
+
+    async def effect(uow: UnitOfWork) -> Answer:
+        row = await _found(uow, run_id)
+        answer = await _moved(uow, row, ("approved",), {"state": "published", "published_at": func.now()})
+        await point_value.publish_of_run(uow, row.run_id)
+        return answer
+
+    return await act(platform, person, _either(person), request, effect)
+
+
+async def void_run(platform: Platform, person: Subject, request: Request, run_id: str) -> Answer:
+    """Void a run that is not published (作废结算), so that its period can be started anew.
+
+    What it computed stays on record and counts for nothing. Changes: clearing_run computed | approved → voided.
+    Raises: NotFound, Conflict RUN_STATE.
+    """
+
+    async def effect(uow: UnitOfWork) -> Answer:
+        row = await _found(uow, run_id)
+        return await _moved(uow, row, ("computed", "approved"), {"state": "voided"})
+
+    return await act(platform, person, _either(person), request, effect)
+
+
+def _either(person: Subject) -> Duty:
+    return Duty.APPROVE_CLEARING if person.may(Duty.APPROVE_CLEARING) else Duty.START_CLEARING
+
+
+async def _found(uow: UnitOfWork, run_id: str) -> Row[Any]:
+    row = await clearing.run_by_id(uow, as_id(run_id, "run"))
+    if row is None:
+        raise NotFound("没有该结算。", "No such run.")
+    return row
+
+
+async def _moved(uow: UnitOfWork, row: Row[Any], from_states: Sequence[str], values: Mapping[str, Any]) -> Answer:
+    if not await clearing.move_run(uow, row.run_id, from_states, values):
+        raise Conflict(
+            f"结算处于 {row.state} 状态，不能进行此操作。",
+            f"The run is {row.state}; this step needs {' or '.join(from_states)}.",
+            code="RUN_STATE",
+        )
+    return {"type": "ClearingRun", "id": str(row.run_id)}

@@ -1,0 +1,285 @@
+"""From frozen cases to statements (结算计算): points per hospital, the rules of month and quarter, and every law checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fenzhi.engine.engine import Engine
+from fenzhi.rules.clearing.conservation import (
+    CASE_SHARES,
+    FIRST_IDENTITY,
+    OWN_RULE,
+    SAME_CASES,
+    SECOND_IDENTITY,
+    TRANSFER_IDENTITY,
+    Balance,
+    CaseTotals,
+    check_case_totals,
+    check_month,
+    check_quarter,
+)
+from fenzhi.rules.clearing.presettlement import (
+    MonthClaim,
+    MonthMethod,
+    MonthRun,
+    MonthTerms,
+    cash_cap,
+    presettle_month,
+)
+from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTerms, clear_quarter
+from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.clearing.workings import month_working, quarter_working
+from fenzhi.rules.point_value.point_value import PointValue
+from fenzhi.rules.refusals import InvariantBroken
+from fenzhi.rules.working import Working
+from fenzhi.services.clearing.freezing import FrozenRun
+from fenzhi.services.clearing.grading import cross_check, grade
+from fenzhi.services.clearing.ledger import balances_of, postings
+from fenzhi.services.clearing.manifest import result_sha256
+from fenzhi.services.clearing.runs import RunKind
+
+CLEARED = "cleared"
+DEBIT_CREDIT = "debit and credit of a run are equal"
+ENGINE_IS_RULES = "the bulk engine says what the rules say"
+
+
+@dataclass(frozen=True)
+class ComputedRun:
+    """What a run came to, before it is recorded (计算结果)."""
+
+    cases: pa.Table
+    """Every frozen case once: case_id, hospital_id, disposition, group_code, band, points, total_fen, basic_fund_fen, patient_fen, los_days."""
+    lines: tuple[StatementLine, ...]
+    accounts: Mapping[Account, int]
+    workings: Mapping[str, Working]
+    point_value: PointValue
+    """The settlement point value of a quarter, the budget point value a month was priced by."""
+    printed: str
+    fund_ratio: Fraction
+    balance: Balance
+    entries: list[tuple[int | None, str, int]]
+    pending: Mapping[str, int]
+    less_patient: bool
+    share_totals: tuple[CaseTotals, ...]
+    result_sha256: bytes
+
+    @property
+    def laws(self) -> tuple[str, ...]:
+        """The laws that were checked and hold (已核对的守恒律)."""
+        return (
+            FIRST_IDENTITY,
+            SECOND_IDENTITY,
+            TRANSFER_IDENTITY,
+            OWN_RULE,
+            SAME_CASES,
+            CASE_SHARES,
+            DEBIT_CREDIT,
+            ENGINE_IS_RULES,
+        )
+
+
+def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
+    """Compute a frozen run (计算结算): a pure function of it, whatever the order of its rows and the threads of the engine.
+
+    Raises: InvariantBroken naming the law and the account; the typed refusals of the rules (NoCases, NoPoints, FundRatioZero, …).
+    """
+    graded = grade(engine, frozen.cases, frozen.basis)
+    _all_there(frozen.cases.num_rows, graded.num_rows)
+    cross_check(frozen.cases, graded, frozen.basis)
+    cases = _beside(frozen.cases, graded)
+    is_cleared = pc.equal(cases["disposition"], CLEARED)
+    cleared = cases.filter(is_cleared)
+    claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
+    run: MonthRun | QuarterRun
+    if frozen.kind is RunKind.MONTH:
+        run, balance, workings = _month(frozen, claims)
+        value, printed_places = run.terms.point_value, run.terms.printed_decimals
+        ratio, less_patient = run.terms.fund_ratio, run.terms.method is MonthMethod.SP_MINUS_PATIENT
+    else:
+        run, balance, workings = _quarter(frozen, claims)
+        value, printed_places = run.point_value, run.terms.shares.printed_decimals
+        ratio, less_patient = value.fund_ratio(), False
+    ids = {code: number for number, (code, _) in frozen.hospitals.items()}
+    totals = _share_totals(frozen, engine, run.lines, cleared, less_patient=less_patient)
+    check_case_totals(run.lines, totals)
+    return ComputedRun(
+        cases=cases,
+        lines=run.lines,
+        accounts=run.accounts,
+        workings=workings,
+        point_value=value,
+        printed=value.printed(printed_places),
+        fund_ratio=ratio,
+        balance=balance,
+        entries=postings(balances_of(run.lines, run.accounts, ids), frozen.position.posted),
+        pending=_pending(cases),
+        less_patient=less_patient,
+        share_totals=totals,
+        result_sha256=result_sha256(run.lines, run.accounts, cases),
+    )
+
+
+def _all_there(frozen: int, graded: int) -> None:
+    if frozen != graded:
+        raise InvariantBroken(SAME_CASES, account="cases", detail=f"frozen {frozen}, graded {graded}")
+
+
+def _beside(cases: pa.Table, graded: pa.Table) -> pa.Table:
+    together = cases.select(["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days"])
+    for name in ("disposition", "group_code", "band", "points"):
+        together = together.append_column(name, graded[name])
+    return together
+
+
+def _sums(frozen: FrozenRun, engine: Engine, cleared: pa.Table) -> dict[str, dict[str, Any]]:
+    """Per hospital code: cases, points and money of the cleared cases."""
+    if cleared.num_rows == 0:
+        return {}
+    scored = cleared.select(["group_code", "band", "points"]).append_column(
+        "reason", pa.nulls(cleared.num_rows, pa.string())
+    )
+    beside = pa.table(
+        {
+            "hospital": _hospital_codes(frozen, cleared),
+            "cost_fen": cleared["total_fen"],
+            "booked_fen": cleared["basic_fund_fen"],
+            "patient_fen": cleared["patient_fen"],
+        }
+    )
+    return {row["hospital"]: row for row in engine.aggregate_hospitals(scored, beside).to_pylist()}
+
+
+def _hospital_codes(frozen: FrozenRun, cases: pa.Table) -> pa.ChunkedArray:
+    numbers = sorted(frozen.hospitals)
+    index = pc.index_in(cases["hospital_id"], value_set=pa.array(numbers, cases["hospital_id"].type))
+    return pc.take(pa.array([frozen.hospitals[number][0] for number in numbers], pa.string()), index)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What stands behind one hospital's line, as counted."""
+
+    number: int
+    cases: int
+    pending: int
+    points: int
+    cost_fen: int
+    booked_fen: int
+    patient_fen: int
+
+
+def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, _Claim]:
+    """One claim per hospital that has cases, deductions, payments or postings in the run's span, by hospital code."""
+    counted = cases.group_by("hospital_id").aggregate([("case_id", "count")]).to_pylist()
+    frozen_cases = {row["hospital_id"]: row["case_id_count"] for row in counted}
+    posted = {number for number, _ in frozen.position.posted if number is not None}
+    numbers = {*frozen_cases, *frozen.deductions, *frozen.payments, *posted}
+    found: dict[str, _Claim] = {}
+    for number in numbers:
+        code = frozen.hospitals[number][0]
+        row = sums.get(code, {})
+        n = row.get("cases", 0)
+        found[code] = _Claim(
+            number,
+            n,
+            frozen_cases.get(number, 0) - n,
+            row.get("points", 0),
+            row.get("cost_fen", 0),
+            row.get("booked_fen", 0),
+            row.get("patient_fen", 0),
+        )
+    return dict(sorted(found.items()))
+
+
+def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, Balance, dict[str, Working]]:
+    if frozen.price is None or frozen.last_year_ratio is None:
+        raise ValueError("a month is priced by a budget point value")
+    terms = MonthTerms.from_policy(frozen.policy, frozen.price, frozen.last_year_ratio)
+    position = frozen.position
+    asked = [
+        MonthClaim(
+            hospital=code,
+            cases=one.cases,
+            points=one.points,
+            cost_fen=one.cost_fen,
+            booked_fen=one.booked_fen,
+            patient_fen=one.patient_fen,
+            deductions_fen=frozen.deductions.get(one.number, 0),
+            cash_cap_fen=cash_cap(frozen.policy, one.booked_fen),
+            deposit_held_fen=position.deposit_held.get(one.number, 0),
+            earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
+        )
+        for code, one in claims.items()
+    ]
+    run = presettle_month(asked, terms)
+    balance = check_month(run, asked)
+    return run, balance, {line.hospital: month_working(run, line) for line in run.lines}
+
+
+def _quarter(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
+    if frozen.fund_fen is None:
+        raise ValueError("a quarter shares a fund")
+    terms = QuarterTerms.from_policy(frozen.policy)
+    position = frozen.position
+    asked = [
+        QuarterClaim(
+            hospital=code,
+            cases=one.cases,
+            points=one.points,
+            cost_fen=one.cost_fen,
+            booked_fen=one.booked_fen,
+            patient_fen=one.patient_fen,
+            deductions_fen=frozen.deductions.get(one.number, 0),
+            payments_recorded_fen=frozen.payments.get(one.number, 0),
+            deposit_held_fen=position.deposit_held.get(one.number, 0),
+            earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
+        )
+        for code, one in claims.items()
+    ]
+    run = clear_quarter(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
+    balance = check_quarter(run, asked, frozen.fund_fen)
+    return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
+
+
+def _share_totals(
+    frozen: FrozenRun, engine: Engine, lines: tuple[StatementLine, ...], cleared: pa.Table, *, less_patient: bool
+) -> tuple[CaseTotals, ...]:
+    """The case shares of every hospital, apportioned and added up again."""
+    if cleared.num_rows == 0:
+        return ()
+    hospitals = _hospital_codes(frozen, cleared)
+    grouped = pa.table({"hospital": hospitals, "points": cleared["points"], "case_id": cleared["case_id"]})
+    counted = grouped.group_by("hospital").aggregate([("case_id", "count"), ("points", "sum")]).to_pylist()
+    gross = {line.hospital: line.gross_fen for line in lines}
+    shares = dict(gross)
+    if not less_patient:
+        present = [row["hospital"] for row in counted]
+        totals = pa.table(
+            {
+                "hospital": pa.array(present, pa.string()),
+                "total_fen": pa.array([gross.get(code, 0) for code in present], pa.int64()),
+            }
+        )
+        shared = engine.apportion_cases(totals, grouped)
+        summed = shared.group_by("hospital").aggregate([("share_fen", "sum")]).to_pylist()
+        shares = {row["hospital"]: row["share_fen_sum"] for row in summed}
+    return tuple(
+        CaseTotals(row["hospital"], row["case_id_count"], row["points_sum"], shares.get(row["hospital"], 0))
+        for row in counted
+    )
+
+
+def _pending(cases: pa.Table) -> dict[str, int]:
+    """How many cases stand on each named list."""
+    counted = cases.group_by("disposition").aggregate([("case_id", "count")]).to_pylist()
+    return {
+        row["disposition"].removeprefix("pending:"): row["case_id_count"]
+        for row in sorted(counted, key=lambda row: str(row["disposition"]))
+        if row["disposition"] != CLEARED
+    }
