@@ -66,6 +66,11 @@ def pool_balance(lines: Iterable[StatementLine], accounts: Mapping[Account, int]
 def check_pool(lines: Sequence[StatementLine], accounts: Mapping[Account, int]) -> Balance:
     """First identity and account totals of a pool (第一恒等式). Raises: InvariantBroken naming the account."""
     _check_totals(lines, accounts)
+    price = accounts[Account.POINT_VALUE] + accounts[Account.CAP_EXCESS]
+    _same(ACCOUNT_TOTAL, Account.POINT_VALUE.value, price, sum(line.amount(Account.POINT_VALUE) for line in lines))
+    _same(
+        ACCOUNT_TOTAL, Account.FLOOR.value, accounts[Account.FLOOR], sum(line.amount(Account.FLOOR) for line in lines)
+    )
     phi = accounts[Account.PHI] + accounts[Account.PHI_CAP_EXCESS]
     _same(ACCOUNT_TOTAL, Account.PHI.value, phi, sum(line.amount(Account.PHI) for line in lines))
     rounding = sum(line.amount(Account.ROUNDING) for line in lines)
@@ -122,6 +127,8 @@ def check_quarter(run: QuarterRun, claims: Sequence[QuarterClaim], fund_fen: int
         _same(OWN_RULE, account.value, run.accounts[account], amount)
     _covers(Account.PHI, run.accounts[Account.PHI], run.terms.shares.phi_balance_fen)
     _covers(Account.ROUNDING, run.accounts[Account.ROUNDING], run.terms.shares.rounding_balance_fen)
+    _covers(Account.POINT_VALUE, run.accounts[Account.POINT_VALUE], run.terms.price.balance_fen)
+    _covers(Account.FLOOR, run.accounts[Account.FLOOR], run.terms.shares.floor_balance_fen)
     for line in run.lines:
         check_hospital(line)
     return check_pool(run.lines, run.accounts)
@@ -174,7 +181,9 @@ _LINE_TERMS: tuple[tuple[str, str], ...] = (
     ("patient_fen", "patient"),
     ("fund_ratio", "fund_ratio"),
     ("default_share_fen", "default_share"),
+    ("priced_share_fen", "priced_share"),
     ("method_share_fen", Account.PHI.value),
+    ("floor_fen", Account.FLOOR.value),
     ("gross_fen", Account.GROSS.value),
     ("printed_fen", "printed"),
     ("remainder_fen", "remainder"),

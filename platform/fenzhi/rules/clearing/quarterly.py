@@ -15,6 +15,7 @@ from fenzhi.rules.clearing.assessment import AssessmentBase, AssessmentPlace, as
 from fenzhi.rules.clearing.deposit import deposit_target
 from fenzhi.rules.clearing.offsets import Receivable, offset_receivables
 from fenzhi.rules.clearing.shares import (
+    ClaimFormula,
     GrossShare,
     PayBy,
     PoolShares,
@@ -24,7 +25,8 @@ from fenzhi.rules.clearing.shares import (
     pool_shares,
 )
 from fenzhi.rules.clearing.statement import SUMMED, Account, StatementLine
-from fenzhi.rules.point_value.point_value import PointValue
+from fenzhi.rules.point_value.point_value import Basis, PointValue
+from fenzhi.rules.point_value.point_value_methods import PriceTerms
 from fenzhi.rules.point_value.settlement_point_value import settlement_point_value
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import InvariantBroken
@@ -62,6 +64,10 @@ class QuarterClaim:
     earlier_cleared_fen: int = 0
     offset_earlier_fen: int = 0
     receivables: tuple[Receivable, ...] = ()
+    fixed_points: int = 0
+    """Points of the baseline of an elastic point value (弹性点值基准量)."""
+    floor_lack_fen: int = 0
+    """What its cases lack to their floor, see `case_floor_lack` (病例保底缺额)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,25 @@ class QuarterTerms:
     offset_limit_fen: int | None = None
     offset_limit_ratio: Fraction | None = None
     documents: dict[str, str] = field(default_factory=dict)
+    price: PriceTerms = field(default_factory=PriceTerms)
 
     @classmethod
     def from_policy(
-        cls, policy: ResolvedPolicy, *, phi_balance_fen: int = 0, rounding_balance_fen: int = 0
+        cls,
+        policy: ResolvedPolicy,
+        *,
+        phi_balance_fen: int = 0,
+        rounding_balance_fen: int = 0,
+        floor_balance_fen: int = 0,
+        price: PriceTerms | None = None,
     ) -> QuarterTerms:
-        """The terms an area's policy sets (按策略确定季度口径). Raises: PolicyNotEntered for what nobody entered."""
+        """The terms an area's policy sets (按策略确定季度口径).
+
+        `price`: from `price_terms`; floating without it. Raises: PolicyNotEntered for what nobody entered.
+        """
         keys = (
             "clearing.share_method",
+            "clearing.claim",
             "clearing.pay_by",
             "clearing.printed_decimals",
             "quarter.mode",
@@ -99,6 +116,8 @@ class QuarterTerms:
                 phi_balance_fen,
                 policy.optional_fen("clearing.phi_account_cap"),
                 rounding_balance_fen,
+                floor_balance_fen,
+                ClaimFormula(policy.method("clearing.claim")),
             ),
             QuarterMode(policy.method("quarter.mode")),
             policy.fraction("deposit.rate"),
@@ -107,6 +126,7 @@ class QuarterTerms:
             policy.optional_fen("clearing.offset_limit_amount"),
             policy.optional_fraction("clearing.offset_limit_ratio"),
             {key: str(policy.document(key)) for key in keys},
+            price or PriceTerms(),
         )
 
 
@@ -133,20 +153,32 @@ def clear_quarter(
     FundRatioZero, HospitalRatioUndefined.
     """
     ordered = sorted(claims, key=lambda claim: claim.hospital)
-    value, shares = quarter_shares(fund_fen, points_decimals, ordered, terms.shares)
+    value, shares = quarter_shares(fund_fen, points_decimals, ordered, terms.shares, terms.price)
     lines = tuple(_quarter_line(claim, shares.shares[claim.hospital], terms) for claim in ordered)
+    return QuarterRun(terms, value, lines, run_accounts(fund_fen, shares, lines), shares.base)
+
+
+def run_accounts(fund_fen: int, shares: PoolShares, lines: Sequence[StatementLine]) -> dict[Account, int]:
+    """Every account of a run, each from its own rule (各账户合计). Units: fen."""
     accounts = {account: sum(line.amount(account) for line in lines) for account in SUMMED}
     accounts[Account.POOL] = fund_fen
     accounts[Account.PHI] = shares.phi_fen
     accounts[Account.PHI_CAP_EXCESS] = shares.phi_cap_excess_fen
     accounts[Account.ROUNDING] = shares.rounding_fen
-    return QuarterRun(terms, value, lines, accounts, shares.base)
+    accounts[Account.POINT_VALUE] = shares.point_value_fen
+    accounts[Account.CAP_EXCESS] = shares.cap_excess_fen
+    accounts[Account.FLOOR] = shares.floor_fen
+    return accounts
 
 
 def quarter_shares(
-    fund_fen: int, points_decimals: int, claims: Sequence[QuarterClaim], order: ShareOrder
+    fund_fen: int,
+    points_decimals: int,
+    claims: Sequence[QuarterClaim],
+    order: ShareOrder,
+    price: PriceTerms | None = None,
 ) -> tuple[PointValue, PoolShares]:
-    """The point value of the span and the gross share of every hospital (结算点值与份额)."""
+    """The floating point value of the span and the gross share of every hospital (结算点值与份额)."""
     points: dict[str, int] = {}
     for claim in claims:
         if claim.hospital in points:
@@ -158,18 +190,40 @@ def quarter_shares(
         sum(claim.cost_fen for claim in claims),
         sum(points.values()),
         points_decimals,
+        price.basis if price else Basis.TOTAL_COST,
     )
     ratios: Mapping[str, Fraction] = {}
-    if order.method is not ShareMethod.DEFAULT:
+    if order.method is not ShareMethod.DEFAULT and order.claim is ClaimFormula.SP_PHI:
         ratios = hospital_ratios({c.hospital: (c.points, c.booked_fen, c.cost_fen) for c in claims})
-    return value, pool_shares(value, points, ratios, order)
+    shares = pool_shares(
+        value,
+        points,
+        ratios,
+        order,
+        price,
+        fixed_points={claim.hospital: claim.fixed_points for claim in claims},
+        other_payers={claim.hospital: claim.patient_fen for claim in claims},
+        floors={claim.hospital: claim.floor_lack_fen for claim in claims},
+    )
+    return value, shares
 
 
 def _quarter_line(claim: QuarterClaim, share: GrossShare, terms: QuarterTerms) -> StatementLine:
     gross = share.gross_fen
     withheld = assessment_withheld(
-        gross, claim.deductions_fen, claim.assessment_coefficient, terms.assessment_place, terms.assessment_base
+        gross,
+        claim.deductions_fen,
+        claim.assessment_coefficient,
+        terms.assessment_place,
+        terms.assessment_base,
+        gross - claim.deductions_fen - claim.band_withheld_fen + claim.bonuses_fen,
     )
+    return posted_line(claim, share, terms, withheld)
+
+
+def posted_line(claim: QuarterClaim, share: GrossShare, terms: QuarterTerms, withheld: int) -> StatementLine:
+    """A statement from gross down, the assessment withheld being known (自应付起逐项过账的结算单). Units: fen."""
+    gross = share.gross_fen
     cleared = gross - claim.deductions_fen - withheld - claim.band_withheld_fen + claim.bonuses_fen
     cumulative = terms.mode is QuarterMode.CUMULATIVE
     target = deposit_target(terms.deposit_rate, cleared + (0 if cumulative else claim.earlier_cleared_fen))
@@ -193,7 +247,9 @@ def _quarter_line(claim: QuarterClaim, share: GrossShare, terms: QuarterTerms) -
         patient_fen=claim.patient_fen,
         fund_ratio=share.fund_ratio,
         default_share_fen=share.default_fen,
+        priced_share_fen=share.priced_fen,
         method_share_fen=share.method_fen,
+        floor_fen=share.floor_fen,
         gross_fen=gross,
         printed_fen=share.printed_fen,
         remainder_fen=gross - share.printed_fen,

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from fenzhi.rules.clearing.apportionment import apportion
 from fenzhi.rules.point_value.point_value import PointValue
+from fenzhi.rules.point_value.point_value_methods import PoolPrice, PriceTerms, price_pool
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict
 
@@ -31,6 +32,25 @@ class PayBy(StrEnum):
 
     APPORTION = "apportion"  # 最大余数分摊
     PRINTED_POINT_VALUE = "printed_point_value"  # 公布点值
+
+
+class ClaimFormula(StrEnum):
+    """What a hospital claims from its pool before sharing (应付算式)."""
+
+    SP_PHI = "sp_phi"  # 分值 × 点值 × 支付比例
+    SP_MINUS_PATIENT = "sp_minus_patient"  # 分值 × 点值 − 基金以外支付
+
+
+class ClaimNeedsShareMethod(Conflict):
+    """S·P − patient without a share method that says where the difference goes (减个人支付的算式须配套份额方法)."""
+
+    code = "CLAIM_NEEDS_SHARE_METHOD"
+
+
+class ClaimBelowZero(Conflict):
+    """A hospital whose other payers paid more than its points are worth (基金以外支付超过分值所值)."""
+
+    code = "CLAIM_BELOW_ZERO"
 
 
 class HospitalRatioUndefined(Conflict):
@@ -53,19 +73,28 @@ class ShareOrder:
     phi_balance_fen: int = 0
     phi_cap_fen: int | None = None
     rounding_balance_fen: int = 0
+    floor_balance_fen: int = 0
+    claim: ClaimFormula = ClaimFormula.SP_PHI
 
 
 @dataclass(frozen=True, slots=True)
 class GrossShare:
-    """The share of one hospital on its way to gross (机构份额). Units: fen."""
+    """The share of one hospital on its way to gross (机构份额). Units: fen.
+
+    default: of the fund by points; priced: at the point-value method; method: by the share method; gross: as paid,
+    floor included.
+    """
 
     default_fen: int
+    priced_fen: int
     method_fen: int
     gross_fen: int
     fund_ratio: Fraction
     """φ of the share method: the pool's by default, else the hospital's own (所用支付比例)."""
     printed_fen: int
     """The exact share at the printed in place of the exact point value, half up."""
+    floor_fen: int = 0
+    """What lifts cases to their floor (保底补足额)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,49 +107,82 @@ class PoolShares:
     rounding_fen: int
     base: Fraction
     """What a hospital's points (× own ratio) are divided by: Σ points, or Σ points × ratio when renormalised. 10^-d."""
+    point_value_fen: int = 0
+    cap_excess_fen: int = 0
+    floor_fen: int = 0
+    increment_value: Fraction | None = None
+    """Yuan per point of an elastic increment (增量点值)."""
 
 
 def pool_shares(
-    point_value: PointValue, points: Mapping[str, int], fund_ratios: Mapping[str, Fraction], order: ShareOrder
+    point_value: PointValue,
+    points: Mapping[str, int],
+    fund_ratios: Mapping[str, Fraction],
+    order: ShareOrder,
+    price: PriceTerms | None = None,
+    *,
+    fixed_points: Mapping[str, int] | None = None,
+    other_payers: Mapping[str, int] | None = None,
+    floors: Mapping[str, int] | None = None,
 ) -> PoolShares:
     """Gross of every hospital of a pool (各机构应付).
 
-    Policy: clearing.share_method, clearing.pay_by, clearing.printed_decimals. Units: fen; points in 10^-d.
-    `fund_ratios` is read by `renormalise` and `account` only, see `hospital_ratios`.
+    Policy: clearing.share_method, clearing.claim, clearing.pay_by, clearing.printed_decimals, point_value.method.
+    Units: fen; points in 10^-d. `fund_ratios` is read by `renormalise` and `account` of S·P·φ only, see
+    `hospital_ratios`; `other_payers` by S·P − patient; `floors`: what each hospital's cases lack to their floor.
     Rounding: `apportion` by largest remainder; `account` claims and printed pay half up per hospital; what an account
-    cannot cover is shared by largest remainder over the claims. Raises: as `apportion` and `PointValue`.
+    cannot cover is shared by largest remainder over the claims. Raises: as `apportion`, `PointValue` and `price_pool`;
+    ClaimNeedsShareMethod, ClaimBelowZero.
     """
-    fund_fen = point_value.fund_fen
-    default = apportion(fund_fen, points)
-    quotas, method, base = _method_shares(point_value, points, fund_ratios, order, default)
-    per_unit = point_value.fen_per_unit() if any(points.values()) else Fraction(0)
-    printed_value = Fraction(point_value.printed(order.printed_decimals)) if per_unit else Fraction(0)
-    exact_value = point_value.exact() if per_unit else Fraction(0)
+    default = apportion(point_value.fund_fen, points)
+    pool_ratio = point_value.fund_ratio()
+    priced_pool = price_pool(point_value, points, price or PriceTerms(), fixed_points)
+    point_value = priced_pool.point_value
+    if priced_pool.weights is points and point_value.fund_fen == sum(default.values()):
+        priced = default
+    else:
+        priced = apportion(point_value.fund_fen, priced_pool.weights)
+    quotas, method, base = _method_shares(priced_pool, points, fund_ratios, order, priced, other_payers or {})
+    worth = any(points.values())
+    printed_value = Fraction(point_value.printed(order.printed_decimals)) if worth else Fraction(0)
+    exact_value = point_value.exact() if worth else Fraction(0)
     printed = {
         code: half_up(quota * printed_value / exact_value) if exact_value else 0 for code, quota in quotas.items()
     }
     if order.pay_by is PayBy.PRINTED_POINT_VALUE:
-        gross = covered(printed, sum(method.values()), order.rounding_balance_fen)
+        paid = covered(printed, sum(method.values()), order.rounding_balance_fen)
     else:
-        gross = method
-    phi_total = sum(default[code] - method[code] for code in default)
+        paid = method
+    lifted = covered({code: (floors or {}).get(code, 0) for code in default}, 0, order.floor_balance_fen)
+    phi_total = sum(priced[code] - method[code] for code in default)
     phi_fen, excess_fen = phi_total, 0
     if order.phi_cap_fen is not None and phi_total > 0:
         room = max(0, order.phi_cap_fen - order.phi_balance_fen)
         phi_fen, excess_fen = min(phi_total, room), max(0, phi_total - room)
-    pool_ratio = point_value.fund_ratio()
+    own_ratio = order.method is not ShareMethod.DEFAULT and order.claim is ClaimFormula.SP_PHI
     shares = {
         code: GrossShare(
             default[code],
+            priced[code],
             method[code],
-            gross[code],
-            pool_ratio if order.method is ShareMethod.DEFAULT else fund_ratios[code],
+            paid[code] + lifted[code],
+            fund_ratios[code] if own_ratio else pool_ratio,
             printed[code],
+            lifted[code],
         )
         for code in default
     }
-    rounding_fen = sum(method[code] - gross[code] for code in default)
-    return PoolShares(shares, phi_fen, excess_fen, rounding_fen, base)
+    return PoolShares(
+        shares,
+        phi_fen,
+        excess_fen,
+        sum(method[code] - paid[code] for code in default),
+        base,
+        priced_pool.point_value_fen,
+        priced_pool.cap_excess_fen,
+        -sum(lifted.values()),
+        priced_pool.increment_value,
+    )
 
 
 def covered(claims: Mapping[str, int], fund_fen: int, balance_fen: int) -> dict[str, int]:
@@ -164,32 +226,68 @@ def hospital_ratios(amounts: Mapping[str, tuple[int, int, int]]) -> dict[str, Fr
 
 
 def _method_shares(
-    point_value: PointValue,
+    price: PoolPrice,
     points: Mapping[str, int],
     fund_ratios: Mapping[str, Fraction],
     order: ShareOrder,
-    default: Mapping[str, int],
+    priced: Mapping[str, int],
+    other_payers: Mapping[str, int],
 ) -> tuple[dict[str, Fraction], dict[str, int], Fraction]:
     """Exact quota and whole fen per hospital, and what the quotas were divided by."""
-    fund_fen = point_value.fund_fen
-    whole = Fraction(sum(points.values()))
-    if fund_fen == 0:
-        return dict.fromkeys(default, Fraction(0)), dict(default), whole
+    fund_fen = price.fund_fen
+    minus_patient = order.claim is ClaimFormula.SP_MINUS_PATIENT
+    if minus_patient and order.method is ShareMethod.DEFAULT:
+        raise ClaimNeedsShareMethod(
+            "“分值×点值−基金以外支付”须与归一或调节账户的份额方法同用。",
+            "S·P − other payers needs the share method renormalise or account.",
+        )
+    whole = _exact_sum([Fraction(price.weights[code]) for code in priced])
+    if fund_fen == 0 and not minus_patient:
+        return dict.fromkeys(priced, Fraction(0)), dict(priced), whole
+    quotas = {code: fund_fen * price.weights[code] / whole if whole else Fraction(0) for code in priced}
     if order.method is ShareMethod.DEFAULT:
-        return {code: fund_fen * points[code] / whole for code in default}, dict(default), whole
-    weights = {code: points[code] * fund_ratios[code] for code in default}
+        return quotas, dict(priced), whole
+    if minus_patient:
+        ratio = price.point_value.fund_ratio()
+        claims_exact = {code: quotas[code] / ratio - other_payers.get(code, 0) for code in priced}
+        _refuse_below_zero(claims_exact)
+    elif order.method is ShareMethod.RENORMALISE:
+        claims_exact = {code: price.weights[code] * fund_ratios[code] for code in priced}
+    else:
+        ratio = price.point_value.fund_ratio()
+        claims_exact = {code: quotas[code] * fund_ratios[code] / ratio for code in priced}
     if order.method is ShareMethod.RENORMALISE:
-        method = apportion(fund_fen, weights)
-        total = _exact_sum(list(weights.values()))
-        return {code: fund_fen * weights[code] / total for code in default}, method, total
-    per_unit = point_value.fen_per_unit()
-    quotas = {code: per_unit * weight for code, weight in weights.items()}
-    claims = {code: half_up(quota) for code, quota in quotas.items()}
+        method = apportion(fund_fen, claims_exact)
+        total = _exact_sum(list(claims_exact.values()))
+        return {code: fund_fen * claims_exact[code] / total if total else Fraction(0) for code in priced}, method, total
+    claims = {code: half_up(quota) for code, quota in claims_exact.items()}
     method = covered(claims, fund_fen, order.phi_balance_fen)
     if method != claims:
         short = Fraction(fund_fen + order.phi_balance_fen, sum(claims.values()))
-        quotas = {code: claims[code] * short for code in default}
-    return quotas, method, whole
+        claims_exact = {code: claims[code] * short for code in priced}
+    return claims_exact, method, whole
+
+
+def _refuse_below_zero(claims: Mapping[str, Fraction]) -> None:
+    for code, claim in sorted(claims.items()):
+        if claim < 0:
+            raise ClaimBelowZero(
+                f"机构 {code} 的基金以外支付超过其分值所值，须按策略设置病例保底或改用支付比例算式。",
+                f"The other payers of hospital {code} paid more than its points are worth: set a case floor by policy or "
+                "choose S·P·φ.",
+                hospital=code,
+            )
+
+
+def case_floor_lack(fen_per_unit: Fraction, cases: Sequence[tuple[int, int]]) -> int:
+    """Fen that lift each case of S·P − patient to 0 (病例保底补足额).
+
+    Policy: clearing.case_floor. Shape: pairs of points and what other payers paid. Rounding: half up per case.
+
+    >>> case_floor_lack(Fraction(1), [(100, 30), (100, 130)])
+    30
+    """
+    return sum(max(0, half_up(patient_fen - points * fen_per_unit)) for points, patient_fen in cases)
 
 
 def _exact_sum(terms: Sequence[Fraction]) -> Fraction:

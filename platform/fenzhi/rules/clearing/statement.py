@@ -20,6 +20,9 @@ class Account(StrEnum):
     PHI = "phi"
     PHI_CAP_EXCESS = "phi_cap_excess"
     ROUNDING = "rounding"
+    POINT_VALUE = "point_value"
+    CAP_EXCESS = "cap_excess"
+    FLOOR = "floor"
     NOT_PREPAID = "not_prepaid"
     DEDUCTIONS = "deductions"
     ASSESSMENT = "assessment"
@@ -43,6 +46,9 @@ _ZH = {
     Account.PHI: "支付比例调节账户",
     Account.PHI_CAP_EXCESS: "支付比例调节账户超限部分",
     Account.ROUNDING: "点值尾差账户",
+    Account.POINT_VALUE: "点值差额账户",
+    Account.CAP_EXCESS: "点值封顶结余账户",
+    Account.FLOOR: "病例保底账户",
     Account.NOT_PREPAID: "未预付部分",
     Account.DEDUCTIONS: "审核扣款",
     Account.ASSESSMENT: "考核扣减",
@@ -56,7 +62,14 @@ _ZH = {
     Account.TRANSFER: "本次拨付",
 }
 
-DRAWN_OR_RETURNED = (Account.PHI, Account.PHI_CAP_EXCESS, Account.ROUNDING)
+DRAWN_OR_RETURNED = (
+    Account.POINT_VALUE,
+    Account.CAP_EXCESS,
+    Account.PHI,
+    Account.PHI_CAP_EXCESS,
+    Account.FLOOR,
+    Account.ROUNDING,
+)
 """The accounts of the first identity: a negative total is a draw, a positive one a return."""
 
 
@@ -77,7 +90,12 @@ class StatementLine:
     fund_ratio: Fraction
     """φ of the share method, exact: the pool's by default, else the hospital's own (所用支付比例)."""
     default_share_fen: int
+    """Of the pool's fund by points (按分值分摊额)."""
+    priced_share_fen: int
+    """At the point-value method; the default share under a floating point value (按点值方式应得额)."""
     method_share_fen: int
+    floor_fen: int
+    """What lifts cases to their floor, within gross (病例保底补足额)."""
     gross_fen: int
     printed_fen: int
     """Printed P × S × φ, half up (按公布点值计算); when shares were renormalised or short, times that same factor."""
@@ -105,10 +123,14 @@ class StatementLine:
     def amount(self, account: Account) -> int:
         """What the line brings to an account (该行记入账户的金额)."""
         match account:
+            case Account.POINT_VALUE | Account.CAP_EXCESS:
+                return self.default_share_fen - self.priced_share_fen
             case Account.PHI | Account.PHI_CAP_EXCESS:
-                return self.default_share_fen - self.method_share_fen
+                return self.priced_share_fen - self.method_share_fen
+            case Account.FLOOR:
+                return -self.floor_fen
             case Account.ROUNDING:
-                return self.method_share_fen - self.gross_fen
+                return self.method_share_fen + self.floor_fen - self.gross_fen
             case Account.POOL:
                 return self.default_share_fen
             case _:

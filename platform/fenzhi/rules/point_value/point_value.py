@@ -60,7 +60,7 @@ class PointValue:
     basis: Basis = Basis.TOTAL_COST
 
     @classmethod
-    def stated(cls, yuan_per_point: Fraction, points_decimals: int) -> PointValue:
+    def stated(cls, yuan_per_point: Fraction, points_decimals: int, basis: Basis = Basis.TOTAL_COST) -> PointValue:
         """A point value as a document states it, in yuan per point (文件载明的点值): exact, φ counted as 1.
 
         >>> PointValue.stated(Fraction("10.5"), 4).exact()
@@ -68,7 +68,7 @@ class PointValue:
         """
         per_unit = yuan_per_point * Fraction(100, 10**points_decimals)
         fen, points = per_unit.numerator, per_unit.denominator
-        return cls(fen, fen, fen, points, points_decimals)
+        return cls(fen, fen, fen, points, points_decimals, basis)
 
     def payment_standard(self, points: int) -> int:
         """Fen that so many points are worth (支付标准). Rounding: half up. Units: `points` in 10^-points_decimals."""
