@@ -36,6 +36,8 @@ database_app = typer.Typer(
     no_args_is_help=True, help="Database roles, for whoever administers the server (数据库角色)."
 )
 app.add_typer(database_app, name="db")
+catalog_app = typer.Typer(no_args_is_help=True, help="The catalog desk, without a server (目录离线工具).")
+app.add_typer(catalog_app, name="catalog")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
 # Their options belong to the modules they come from; this shell only hands them over.
@@ -207,12 +209,19 @@ def demo(context: typer.Context) -> None:
     hand_over("fenzhi.cli.demo", "demo", context.args)
 
 
+@catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def build(context: typer.Context) -> None:
+    """Groups and scores from any discharge file (由病案文件建组)."""
+    hand_over("fenzhi.cli.catalog.build", "build", context.args)
+
+
 class BenchSubject(StrEnum):
     """What can be measured (测量对象)."""
 
     GROUPING = "grouping"
     SUBMISSION = "submission"
     CLEARING = "clearing"
+    CATALOG = "catalog"
 
 
 @app.command()
@@ -222,7 +231,7 @@ def bench(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed measures the same cases.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure grouping, submission or clearing beside its floors, in one run (性能测量)."""
+    """Measure grouping, submission, clearing or catalog beside its floors, in one run (性能测量)."""
     module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
     report: dict[str, object] = getattr(module, f"bench_{subject.value}")(cases, seed)
     if as_json:
