@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     """Whether the development issuer may stand in where no issuer is named (开发用签发方)."""
     log_level: str = "INFO"
     worker_concurrency: int = Field(default=2, ge=1, le=64)
+    worker_lease_s: int = Field(default=15, ge=2, le=300)
+    """How long a silent worker keeps a job before another takes it, in seconds (作业租期)."""
     required_extensions: tuple[str, ...] = ()
     """Database extensions that must be there (必需扩展), as a JSON list."""
 

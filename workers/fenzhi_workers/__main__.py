@@ -22,6 +22,7 @@ async def _main(settings: Settings) -> None:
         is_development=settings.development,
         pool_size=settings.worker_concurrency * 2 + 4,
         application="fenzhi-worker",
+        lease_s=settings.worker_lease_s,
     ) as platform:
         await work(platform, redis_url, settings.worker_concurrency)
 

@@ -14,7 +14,7 @@ from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.jobs import job
 
 LEASE_S = 15
-"""A worker that says nothing for this long has lost its job to the next one."""
+"""A worker that says nothing for this long has lost its job to the next one, unless the platform is opened with another lease."""
 
 
 class Doorbell(Protocol):
@@ -80,7 +80,7 @@ async def enqueue(
     return job_id
 
 
-async def claim(uow: UnitOfWork, job_id: uuid.UUID) -> ClaimedJob | None:
+async def claim(uow: UnitOfWork, job_id: uuid.UUID, lease_s: int = LEASE_S) -> ClaimedJob | None:
     """Take a job whose turn it is, or none if it is done, held by another, or out of attempts (领取作业)."""
     row = await uow.first(
         update(job)
@@ -93,7 +93,7 @@ async def claim(uow: UnitOfWork, job_id: uuid.UUID) -> ClaimedJob | None:
         .values(
             state="running",
             attempt=job.c.attempt + 1,
-            lease_until=text(f"clock_timestamp() + interval '{LEASE_S} seconds'"),
+            lease_until=text(f"clock_timestamp() + interval '{int(lease_s)} seconds'"),
             started_at=func.coalesce(job.c.started_at, func.clock_timestamp()),
         )
         .returning(job)
@@ -113,12 +113,12 @@ async def claim(uow: UnitOfWork, job_id: uuid.UUID) -> ClaimedJob | None:
     )
 
 
-async def renew(uow: UnitOfWork, claimed: ClaimedJob) -> bool:
+async def renew(uow: UnitOfWork, claimed: ClaimedJob, lease_s: int = LEASE_S) -> bool:
     """Keep the lease (续租); false when another worker has taken over."""
     touched = await uow.execute(
         update(job)
         .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
-        .values(lease_until=text(f"clock_timestamp() + interval '{LEASE_S} seconds'"))
+        .values(lease_until=text(f"clock_timestamp() + interval '{int(lease_s)} seconds'"))
     )
     return touched == 1
 

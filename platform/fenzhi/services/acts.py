@@ -13,8 +13,9 @@ import msgspec
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
-from fenzhi.outbox.jobs import Doorbell
+from fenzhi.outbox.jobs import LEASE_S, Doorbell
 from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
+from fenzhi.store.failpoints import failpoint
 from fenzhi.store.keyring import Keyring
 from fenzhi.store.repositories import audit, idempotency
 from fenzhi.store.session import Database, UnitOfWork
@@ -34,6 +35,8 @@ class Platform:
     """Whether development accounts are made for each new tenant."""
     memory_limit_mb: int = 1024
     """For the bulk engine."""
+    lease_s: int = LEASE_S
+    """How long a silent worker keeps a job (作业租期)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ async def act(
             object_id=str(answer.get("id", "")),
             request_id=request.request_id,
         )
+        failpoint("act.before_commit")
+    failpoint("act.after_commit")
     return answer
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 
 from fenzhi.outbox.arq_queue import ArqDoorbell
+from fenzhi.outbox.jobs import LEASE_S
 from fenzhi.services.acts import Platform
 from fenzhi.services.registry.accounts import ensure_operator
 from fenzhi.store.keyring import Keyring
@@ -23,6 +24,7 @@ async def open_platform(
     is_development: bool = False,
     pool_size: int = 10,
     application: str = "fenzhi",
+    lease_s: int = LEASE_S,
 ) -> AsyncIterator[Platform]:
     """A platform for as long as the block lasts (平台连接).
 
@@ -33,7 +35,13 @@ async def open_platform(
     try:
         if is_development:
             await ensure_operator(database)
-        yield Platform(database=database, doorbell=doorbell, keyring=Keyring(master_key), is_development=is_development)
+        yield Platform(
+            database=database,
+            doorbell=doorbell,
+            keyring=Keyring(master_key),
+            is_development=is_development,
+            lease_s=lease_s,
+        )
     finally:
         await doorbell.close()
         await database.close()

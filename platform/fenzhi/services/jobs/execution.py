@@ -74,7 +74,7 @@ async def _scope_of(platform: Platform, claimed: ClaimedJob) -> Scope:
 async def take(platform: Platform, job_id: Any) -> JobInHand | None:
     """Claim a job by id, or none when it is not this worker's turn (领取)."""
     async with platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
-        claimed = await jobs.claim(uow, job_id)
+        claimed = await jobs.claim(uow, job_id, platform.lease_s)
     if claimed is None:
         return None
     return JobInHand(platform=platform, claimed=claimed, scope=await _scope_of(platform, claimed))
@@ -83,10 +83,10 @@ async def take(platform: Platform, job_id: Any) -> JobInHand | None:
 async def keep_lease(job: JobInHand) -> None:
     """Renew the lease until cancelled; marks the job lost when another worker has it (续租)."""
     while True:
-        await asyncio.sleep(jobs.LEASE_S / 3)
+        await asyncio.sleep(job.platform.lease_s / 3)
         try:
             async with job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
-                if not await jobs.renew(uow, job.claimed):
+                if not await jobs.renew(uow, job.claimed, job.platform.lease_s):
                     job.lost.set()
                     return
         except Unavailable:
