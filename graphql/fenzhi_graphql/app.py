@@ -29,12 +29,16 @@ from fenzhi.services.acts import Platform
 from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
 from fenzhi_graphql.asgi import Envelope
+from fenzhi_graphql.catalog.rest import catalog_routes
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.jobs.rest import job_routes
 from fenzhi_graphql.limits import BODY_MOST
 from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
 from fenzhi_graphql.sign_in import SignIn
 from fenzhi_graphql.submission.rest import UPLOAD_MOST, submission_routes
+
+UPLOAD_PREFIXES = ("/v1/batches/", "/v1/code-tables/", "/v1/catalog-editions/")
+"""Paths that take large bodies (上传路径)."""
 
 
 class FenzhiView(GraphQL[Context, None]):
@@ -129,6 +133,7 @@ def routes(cursor_key: bytes) -> list[Route]:
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         *submission_routes(),
+        *catalog_routes(),
         *job_routes(),
     ]
 
@@ -143,7 +148,7 @@ def application(platform: Platform, verifier: Verifier, cursor_key: bytes) -> St
 
 def wrapped(app: Any) -> Envelope:
     """The application inside its envelope of limits."""
-    return Envelope(app, deadline_s=15, body_most=BODY_MOST, upload_most=UPLOAD_MOST, upload_prefix="/v1/batches/")
+    return Envelope(app, deadline_s=15, body_most=BODY_MOST, upload_most=UPLOAD_MOST, upload_prefixes=UPLOAD_PREFIXES)
 
 
 def master_key_of(settings: Settings) -> bytes:

@@ -32,12 +32,14 @@ class BodyTooLarge(Exception):
 class Envelope:
     """Wraps every request: id, deadline, body cap, log line (请求外层)."""
 
-    def __init__(self, app: App, *, deadline_s: float, body_most: int, upload_most: int, upload_prefix: str) -> None:
+    def __init__(
+        self, app: App, *, deadline_s: float, body_most: int, upload_most: int, upload_prefixes: tuple[str, ...]
+    ) -> None:
         self._app = app
         self._deadline_s = deadline_s
         self._body_most = body_most
         self._upload_most = upload_most
-        self._upload_prefix = upload_prefix
+        self._upload_prefixes = upload_prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +49,7 @@ class Envelope:
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         path: str = scope["path"]
-        is_upload = path.startswith(self._upload_prefix) and scope["method"] in ("PUT", "POST")
+        is_upload = path.startswith(self._upload_prefixes) and scope["method"] in ("PUT", "POST")
         most = self._upload_most if is_upload else self._body_most
         streams = path.endswith("/events") or path.endswith(".ndjson")
         began = time.monotonic()

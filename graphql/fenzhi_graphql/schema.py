@@ -11,6 +11,9 @@ from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, Parser
 from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
+from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
+from fenzhi_graphql.catalog.mutations import CatalogMutation
+from fenzhi_graphql.catalog.queries import CatalogQuery
 from fenzhi_graphql.clearing.mutations import ClearingMutation
 from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
@@ -38,6 +41,7 @@ QUERIES: tuple[type[Any], ...] = (
     JobsQuery,
     FundQuery,
     PolicyQuery,
+    CatalogQuery,
     SubmissionQuery,
     GroupingQuery,
     PointValueQuery,
@@ -47,6 +51,8 @@ MUTATIONS: tuple[type[Any], ...] = (
     RegistryMutation,
     FundMutation,
     PolicyMutation,
+    CatalogMutation,
+    AreaCatalogMutation,
     SubmissionMutation,
     PointValueMutation,
     ClearingMutation,
