@@ -30,6 +30,8 @@ from fenzhi_graphql.policy.queries import PolicyQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
 from fenzhi_graphql.registry.queries import RegistryQuery
 from fenzhi_graphql.scalars import SCALARS
+from fenzhi_graphql.scorecard.mutations import ScorecardMutation
+from fenzhi_graphql.scorecard.queries import ScorecardQuery
 from fenzhi_graphql.submission.mutations import SubmissionMutation
 from fenzhi_graphql.submission.queries import SubmissionQuery
 
@@ -46,6 +48,7 @@ QUERIES: tuple[type[Any], ...] = (
     GroupingQuery,
     PointValueQuery,
     ClearingQuery,
+    ScorecardQuery,
 )
 MUTATIONS: tuple[type[Any], ...] = (
     RegistryMutation,
@@ -56,6 +59,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     SubmissionMutation,
     PointValueMutation,
     ClearingMutation,
+    ScorecardMutation,
 )
 
 Query = strawberry.type(

@@ -41,6 +41,12 @@ class Demonstration:
 
     async def run(self) -> Outcome:
         """The whole flow (全流程)."""
+        await self.prepare()
+        await self.settle()
+        return self.outcome
+
+    async def prepare(self) -> None:
+        """Everything up to the judged lists (准备): tenants, policies, catalog, budgets, submission."""
         plan = self.source.plan
         with self._step("开通租户、登记医院 tenants and hospitals"):
             await onboarding.open_tenants(self.cast, plan)
@@ -60,6 +66,10 @@ class Demonstration:
         with self._step("预算与预算点值 budget and budget point value"):
             await self._budgets()
         await self._send_lists()
+
+    async def settle(self) -> None:
+        """Pre-settle the months, clear the quarters, publish the scorecards (结算与评价)."""
+        plan = self.source.plan
         for month in self.source.months:
             await self._clear("MONTH", month)
         for quarter in self.source.quarters:
@@ -71,7 +81,6 @@ class Demonstration:
                     self.cast, city.code, plan.settlement_year, self.source.quarters[-1]
                 )
         await self._explain_one()
-        return self.outcome
 
     @contextmanager
     def _step(self, title: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
