@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest_asyncio
+
 from builders.submission_place import Place, open_place
 from builders.world import World
 from fenzhi.access.roles import Role

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest_asyncio
+
 from builders.submission_place import Place, open_place
 from builders.world import World, new_key
 from fenzhi.access.roles import Role

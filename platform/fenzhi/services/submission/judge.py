@@ -23,6 +23,7 @@ from fenzhi.services.submission.judge_history import judge_history
 from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
 from fenzhi.services.submission.parse_part import ParsedRow, parse_part
 from fenzhi.services.submission.parts import line_count, part_content
+from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.session import UnitOfWork
 from fenzhi.store.tables.submission import (
@@ -71,6 +72,8 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
             counts, state = await _judge_lists(platform, job, uow, found, stated_rows)
         await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
         result.update(counts, state=state)
+        failpoint("submission.before_commit")
+    failpoint("submission.after_commit")
 
 
 async def _judge_lists(
@@ -95,6 +98,7 @@ async def _judge_lists(
             await _stage(uow, await asyncio.to_thread(judge.judge, chunk, known, number, first_row))
         first_row += line_count(content)
         await job.progress(number, len(numbers))
+        failpoint("submission.mid_judge")
     reason = ""
     if stated_rows is not None and stated_rows != tally.rows:
         reason = ROWS_NOT_AS_STATED

@@ -16,6 +16,7 @@ from fenzhi.access.subject import Subject
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken, NotFound
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.submission.ownership import duty_of, no_such_batch, open_batch
+from fenzhi.store.failpoints import failpoint
 from fenzhi.store.keyring import SealBroken
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.session import UnitOfWork
@@ -269,7 +270,9 @@ async def put_part(
         part = await asyncio.to_thread(prepared)
     async with looking(platform, subject, duty) as uow:
         await open_batch(uow, batch_id, hold=True)
-        return await keep_received(uow, batch_id, part)
+        kept = await keep_received(uow, batch_id, part)
+    failpoint("submission.part_kept")
+    return kept
 
 
 async def part_view(platform: Platform, subject: Subject, batch_id: uuid.UUID, part_no: int) -> PartView:
