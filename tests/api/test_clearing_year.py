@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest_asyncio
+
 from builders.clearing_place import Pool, line, open_pool
 from builders.world import World
 

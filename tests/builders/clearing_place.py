@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from sqlalchemy import func, update
+
 from builders.submission_place import Place, open_place
 from builders.world import Client, World, new_key
 from fenzhi.access.roles import Role
@@ -16,7 +18,6 @@ from fenzhi.store.repositories import registry
 from fenzhi.store.session import new_id
 from fenzhi.store.tables.fund import point_value
 from fenzhi.store.tables.submission import case_supersession, inpatient_case
-from sqlalchemy import func, update
 
 START = """
 mutation($i: ClearingRunStartInput!) { clearingRunStart(input: $i) {
@@ -93,7 +94,9 @@ class Pool:
             assert (await self.step(name, run))["userErrors"] == []
         return await self.look(run)
 
-    async def pay(self, run: str, hospital: str, amount_fen: int, *, returned_fen: int = 0, voucher: str = "") -> dict[str, Any]:
+    async def pay(
+        self, run: str, hospital: str, amount_fen: int, *, returned_fen: int = 0, voucher: str = ""
+    ) -> dict[str, Any]:
         order = {
             "idempotencyKey": new_key(),
             "run": run,
