@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from builders.catalog_province import DIAGNOSES, HEADER, CatalogProvince, open_catalog_province
 from builders.one_person import same_person
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
+from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.rules.refusals import Conflict
+from fenzhi.store.repositories import registry
 
 GROUPS = (
     f"{HEADER}\n"
@@ -52,8 +61,8 @@ async def test_a_code_table_is_imported_once_and_read_by_all_below(province: Cat
 
 
 async def test_a_code_table_with_faults_is_refused_whole(province: CatalogProvince) -> None:
-    text = "code,name,is_gray\nA01,类目,0\nA01.000,伤寒,5\n"
-    order = {"kind": "DIAGNOSIS", "version": "dx bad", "document": "测试", "csv": text}
+    faulty = "code,name,is_gray\nA01,类目,0\nA01.000,伤寒,5\n"
+    order = {"kind": "DIAGNOSIS", "version": "dx bad", "document": "测试", "csv": faulty}
     editor = await province.editor()
     fields = "codeTable { id }"
     refused = await province.act(editor, "codeTableImport", order, fields)
@@ -63,7 +72,7 @@ async def test_a_code_table_with_faults_is_refused_whole(province: CatalogProvin
         {"code": "code_shape", "path": ["row 2 code"]},
         {"code": "code_gray", "path": ["row 3 is_gray"]},
     ]
-    answer = await province.put("/v1/code-tables/diagnosis/dx-bad?document=x", text.encode())
+    answer = await province.put("/v1/code-tables/diagnosis/dx-bad?document=x", faulty.encode())
     assert answer.status_code == 422
     assert [one["path"] for one in answer.json()["error"]["refusals"]] == ["row 2 code", "row 3 is_gray"]
     tables = (await editor.gql("{ codeTables { version } }"))["codeTables"]
@@ -168,6 +177,38 @@ async def test_a_draft_is_refused_with_all_faults(province: CatalogProvince) -> 
     assert refused["userErrors"] == [{"code": "CODE_TABLE_NOT_FOUND", "path": ["procedureTable"]}]
 
 
+async def nothing_changes_a_published_edition(province: CatalogProvince) -> None:
+    """The store refuses what code might forget."""
+    database = province.world.platform.database
+    async with database.unit_of_work(Scope(role=DatabaseRole.OPERATOR, tenant="operator")) as uow:
+        home = await registry.province_by_code(uow, province.code)
+    assert home is not None
+    scope = Scope(role=DatabaseRole.PROVINCE, tenant=province.code, province_id=home.province_id)
+    for statement, code in (
+        ("update catalog_edition set groups = 0 where state = 'published'", "IMMUTABLE"),
+        ("update catalog_edition set state = 'draft' where state = 'published'", "IMMUTABLE"),
+    ):
+        with pytest.raises(Conflict) as refused:
+            async with database.unit_of_work(scope) as uow:
+                await uow.execute(text(statement))
+        assert refused.value.code == code
+    of_published = "edition_id in (select edition_id from catalog_edition where state = 'published')"
+    async with database.unit_of_work(scope) as uow:
+        assert await uow.execute(text(f"update disease_group set score = 1 where {of_published}")) == 0
+        assert await uow.execute(text(f"delete from disease_group where {of_published}")) == 0
+    with pytest.raises(Conflict) as refused:
+        async with database.unit_of_work(scope) as uow:
+            await uow.execute(
+                text(
+                    "insert into disease_group select province_id, edition_id, ordinal + 1000, group_code || '-', diagnosis,"
+                    " diagnosis_name, granularity, main_procedures, main_procedure_names, related_procedures,"
+                    " related_procedure_names, kind, sequence_text, procedure_class, level, score, cases, is_grassroots,"
+                    f" is_local_addition, source from disease_group where {of_published} limit 1"
+                )
+            )
+    assert refused.value.code == "FORBIDDEN"
+
+
 async def test_an_edition_is_published_by_a_second_person_and_ends_the_one_before(province: CatalogProvince) -> None:
     first = await province.draft("2025", "2025-01-01")
     empty = await province.act(await province.editor(), "catalogEditionSubmit", {"edition": first}, "edition { id }")
@@ -197,6 +238,7 @@ async def test_an_edition_is_published_by_a_second_person_and_ends_the_one_befor
     assert len(published["edition"]["contentSha256"]) == 64
     again = await province.act(await province.approver(), "catalogEditionPublish", submit, fields)
     assert [error["code"] for error in again["userErrors"]] == ["EDITION_NOT_IN_REVIEW"]
+    await nothing_changes_a_published_edition(province)
 
     third = await province.draft("2027", "2027-01-01")
     await province.put(f"/v1/catalog-editions/{third}/groups", GROUPS.encode())
@@ -247,3 +289,20 @@ async def test_groups_are_found_by_prefix_and_words_and_paged(province: CatalogP
     assert (await client.gql(one, {"id": group_id}))["diseaseGroup"] == {"groupCode": "A01.0:47.0100/39.9500"}
     viewer = await province.world.client(province.hospitals[0], Role.HOSPITAL_VIEWER)
     assert await viewer.gql(one, {"id": group_id}) == {"diseaseGroup": None, "node": None}
+
+
+async def test_the_real_tables_and_the_real_excerpt(province: CatalogProvince, shared: Path) -> None:
+    for kind, file in (("diagnosis", "icd10_yb_diagnosis"), ("procedure", "icd9cm3_yb_procedure")):
+        rows = csv.DictReader(io.StringIO(gzip.decompress((shared / "data" / f"{file}.csv.gz").read_bytes()).decode()))
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["code", "name", "is_gray"])
+        writer.writerows([row["code"], row["name"], row["is_gray"]] for row in rows)
+        answer = await province.put(f"/v1/code-tables/{kind}/real?document=x", out.getvalue().encode())
+        assert answer.json().get("entries") == {"diagnosis": 33_304, "procedure": 13_686}[kind], answer.text
+    edition = await province.draft("real", "2046-01-01", diagnosisTable="real", procedureTable="real")
+    path = f"/v1/catalog-editions/{edition}/groups"
+    content = (shared / "data" / "dip_catalog_excerpt_dev.csv").read_bytes()
+    answer = await province.put(path, content)
+    assert answer.json()["groups"] == 329, answer.text
+    assert (await (await province.editor()).http.get(f"{path}.csv")).content == content

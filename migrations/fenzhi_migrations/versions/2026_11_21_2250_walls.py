@@ -271,6 +271,18 @@ begin
 end $$
 """,
     """
+create function fenzhi_edition_stays() returns trigger language plpgsql as $$
+begin
+  if old.state in ('published', 'withdrawn') and
+     (to_jsonb(old) - 'effective_to' - 'state') is distinct from (to_jsonb(new) - 'effective_to' - 'state')
+     or (old.state, new.state) in (('published', 'draft'), ('published', 'in_review'), ('withdrawn', 'draft'),
+       ('withdrawn', 'in_review'), ('draft', 'published')) then
+    raise exception 'FENZHI_EDITION_IMMUTABLE: a published edition only ends' using errcode = 'restrict_violation';
+  end if;
+  return new;
+end $$
+""",
+    """
 create function fenzhi_ledger_balances() returns trigger language plpgsql as $$
 begin
   if exists (select from added group by run_id having sum(amount_fen) <> 0) then
@@ -358,6 +370,10 @@ def upgrade() -> None:
         "for each row execute function fenzhi_run_moves()"
     )
     op.execute(
+        "create trigger catalog_edition_stays before update on catalog_edition "
+        "for each row execute function fenzhi_edition_stays()"
+    )
+    op.execute(
         "create trigger ledger_entry_balances after insert on ledger_entry referencing new table as added "
         "for each statement execute function fenzhi_ledger_balances()"
     )
@@ -365,6 +381,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop trigger ledger_entry_balances on ledger_entry")
+    op.execute("drop trigger catalog_edition_stays on catalog_edition")
     op.execute("drop trigger clearing_run_moves on clearing_run")
     for table in _APPEND_ONLY:
         op.execute(f"drop trigger {table}_append_only on {table}")
@@ -380,7 +397,7 @@ def downgrade() -> None:
         op.execute(f"alter table {wall.table} disable row level security")
     for function, _role in _OWNER_FUNCTIONS:
         op.execute(f"drop function {function}")
-    for name in ("fenzhi_ledger_balances", "fenzhi_run_moves", "fenzhi_refuse_change"):
+    for name in ("fenzhi_ledger_balances", "fenzhi_edition_stays", "fenzhi_run_moves", "fenzhi_refuse_change"):
         op.execute(f"drop function {name}()")
     for number in range(8):
         op.execute(f"drop table idempotency_key_p_{number}")

@@ -67,8 +67,13 @@ async def edition_row(uow: UnitOfWork, edition_id: uuid.UUID) -> Row[Any]:
     """An edition the scope sees (目录版本). Raises: NotFound."""
     row = await catalog.edition_by_id(uow, edition_id)
     if row is None:
-        raise NotFound("没有该目录版本。", "No such catalog edition.", code="EDITION_NOT_FOUND")
+        raise edition_not_found()
     return row
+
+
+def edition_not_found() -> NotFound:
+    """No such edition in this scope (范围内没有该目录版本)."""
+    return NotFound("没有该目录版本。", "No such catalog edition.", code="EDITION_NOT_FOUND")
 
 
 async def edition_for(uow: UnitOfWork, discharge_date: date) -> Row[Any]:

@@ -27,8 +27,9 @@ from fenzhi.rules.catalog.disease_group import DiseaseGroup, distinct_key
 from fenzhi.rules.catalog.edition import ambiguous_key, duplicated_code
 from fenzhi.rules.refusals import Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
-from fenzhi.services.catalog.book import edition_row, group_of, load_tables, row_of
+from fenzhi.services.catalog.book import edition_not_found, edition_row, group_of, load_tables, row_of
 from fenzhi.services.catalog.faults import moved, refuse, require_draft
+from fenzhi.services.catalog.lookups import sees_edition
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork
 
@@ -121,6 +122,8 @@ async def export_groups(platform: Platform, subject: Subject, edition_id: uuid.U
     """
     async with looking(platform, subject, Duty.READ_CATALOG) as uow:
         row = await edition_row(uow, edition_id)
+        if not sees_edition(subject, row.state):
+            raise edition_not_found()
         groups = [group_of(one) for one in await catalog.groups(uow, edition_id)]
     dialect = _dialect(row, groups)
     return row.code, await asyncio.to_thread(write_catalog, groups, dialect)

@@ -245,10 +245,11 @@ async def edition(platform: Platform, subject: Subject, edition_id: uuid.UUID) -
     """One edition, or none in this scope (目录版本)."""
     async with looking(platform, subject, Duty.READ_CATALOG) as uow:
         row = await catalog.edition_by_id(uow, edition_id)
-        return _edition(row) if row is not None and _visible(subject, row.state) else None
+        return _edition(row) if row is not None and sees_edition(subject, row.state) else None
 
 
-def _visible(subject: Subject, state: str) -> bool:
+def sees_edition(subject: Subject, state: str) -> bool:
+    """Whether an edition in this state is for the subject's eyes (可见性): below the province only once published."""
     return _sees_drafts(subject) or state in ("published", "withdrawn")
 
 
@@ -265,7 +266,7 @@ async def groups(
     """One page of an edition's groups in byte order of their codes (病种列表)."""
     async with looking(platform, subject, Duty.READ_CATALOG) as uow:
         row = await catalog.edition_by_id(uow, edition_id)
-        if row is None or not _visible(subject, row.state):
+        if row is None or not sees_edition(subject, row.state):
             return []
         rows = await catalog.groups_page(uow, edition_id, prefix=prefix, search=search, after=after, limit=limit)
         return [_group(one) for one in rows]
@@ -275,7 +276,7 @@ async def group(platform: Platform, subject: Subject, edition_id: uuid.UUID, gro
     """One group of an edition, or none in this scope (病种)."""
     async with looking(platform, subject, Duty.READ_CATALOG) as uow:
         edition_row = await catalog.edition_by_id(uow, edition_id)
-        if edition_row is None or not _visible(subject, edition_row.state):
+        if edition_row is None or not sees_edition(subject, edition_row.state):
             return None
         row = await catalog.group_by_code(uow, edition_id, group_code)
         return _group(row) if row is not None else None
