@@ -105,7 +105,7 @@ def check_month(run: MonthRun, claims: Sequence[MonthClaim]) -> Balance:
 
     `claims` are those of the frozen manifest. Raises: InvariantBroken naming law and account.
     """
-    _check_lines(run.lines, presettle_month(claims, run.terms).lines)
+    check_lines(run.lines, presettle_month(claims, run.terms).lines)
     _check_totals(run.lines, run.accounts)
     gross = sum(line.gross_fen for line in run.lines)
     _same("the pool of a month is its gross", Account.POOL.value, run.accounts[Account.POOL], gross)
@@ -121,14 +121,14 @@ def check_quarter(run: QuarterRun, claims: Sequence[QuarterClaim], fund_fen: int
     naming law and account.
     """
     own = clear_quarter(fund_fen, run.point_value.points_decimals, claims, run.terms)
-    _check_point_value(run.point_value, own.point_value)
-    _check_lines(run.lines, own.lines)
+    check_point_value(run.point_value, own.point_value)
+    check_lines(run.lines, own.lines)
     for account, amount in own.accounts.items():
         _same(OWN_RULE, account.value, run.accounts[account], amount)
-    _covers(Account.PHI, run.accounts[Account.PHI], run.terms.shares.phi_balance_fen)
-    _covers(Account.ROUNDING, run.accounts[Account.ROUNDING], run.terms.shares.rounding_balance_fen)
-    _covers(Account.POINT_VALUE, run.accounts[Account.POINT_VALUE], run.terms.price.balance_fen)
-    _covers(Account.FLOOR, run.accounts[Account.FLOOR], run.terms.shares.floor_balance_fen)
+    covers(Account.PHI, run.accounts[Account.PHI], run.terms.shares.phi_balance_fen)
+    covers(Account.ROUNDING, run.accounts[Account.ROUNDING], run.terms.shares.rounding_balance_fen)
+    covers(Account.POINT_VALUE, run.accounts[Account.POINT_VALUE], run.terms.price.balance_fen)
+    covers(Account.FLOOR, run.accounts[Account.FLOOR], run.terms.shares.floor_balance_fen)
     for line in run.lines:
         check_hospital(line)
     return check_pool(run.lines, run.accounts)
@@ -206,7 +206,8 @@ _LINE_TERMS: tuple[tuple[str, str], ...] = (
 """Every term of a line with the name under which it is reported, in the order of posting."""
 
 
-def _check_lines(lines: Sequence[StatementLine], own: Sequence[StatementLine]) -> None:
+def check_lines(lines: Sequence[StatementLine], own: Sequence[StatementLine]) -> None:
+    """Every term of every line as its own rule gives it (逐项核对). Raises: InvariantBroken naming hospital and term."""
     expected = {line.hospital: line for line in own}
     found: set[str] = set()
     for line in lines:
@@ -233,14 +234,16 @@ def _check_totals(lines: Sequence[StatementLine], accounts: Mapping[Account, int
         _same(ACCOUNT_TOTAL, account.value, accounts[account], sum(line.amount(account) for line in lines))
 
 
-def _check_point_value(found: PointValue, own: PointValue) -> None:
+def check_point_value(found: PointValue, own: PointValue) -> None:
+    """The point value is made of the manifest's sums (点值核对). Raises: InvariantBroken."""
     for name in ("fund_fen", "booked_fen", "cost_fen", "points"):
         _same(
             "the point value is made of the manifest", f"point_value/{name}", getattr(found, name), getattr(own, name)
         )
 
 
-def _covers(account: Account, amount_fen: int, balance_fen: int) -> None:
+def covers(account: Account, amount_fen: int, balance_fen: int) -> None:
+    """A draw never exceeds its account (支取不超余额). Raises: InvariantBroken."""
     if -amount_fen > balance_fen:
         raise InvariantBroken(ACCOUNT_COVERS, account=account.value, unexplained_fen=-amount_fen - balance_fen)
 
