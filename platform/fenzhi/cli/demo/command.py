@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,7 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the invented province.")] = 1,
 ) -> int:
     """The whole flow, from an empty machine to published scorecards (全流程演示)."""
-    console = Console(stderr=False)
+    console = Console(width=None if sys.stdout.isatty() else 110)
     settings = Settings()
     began = time.monotonic()
 

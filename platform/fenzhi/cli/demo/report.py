@@ -50,29 +50,23 @@ def _tell_rows(console: Console, outcome: Outcome) -> None:
 
 def _tell_hospitals(console: Console, outcome: Outcome) -> None:
     table = Table(title="各医院清算结果 Clearing by hospital（累计至最近一季 year to date）", header_style="bold")
-    for name, justify in (
-        ("统筹区\narea", "left"),
-        ("医院\nhospital", "left"),
-        ("病例\ncases", "right"),
-        ("分值\npoints", "right"),
-        ("应付\ngross ¥", "right"),
-        ("应拨付\npayable ¥", "right"),
-        ("保证金\ndeposit ¥", "right"),
-        ("已拨付\npaid ¥", "right"),
-        ("本次拨付\ntransfer ¥", "right"),
-        ("预警\nlight", "left"),
+    for name, right in (
+        ("医院\nhospital", False),
+        ("病例\ncases", True),
+        ("分值\npoints", True),
+        ("应拨付\npayable ¥", True),
+        ("保证金\ndeposit ¥", True),
+        ("本次拨付\ntransfer ¥", True),
+        ("预警\nlight", False),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for line in outcome.hospitals():
         table.add_row(
-            line["area"],
-            f"{line['hospital']} {line['name']}",
+            line["hospital"],
             f"{line['cases']:,}",
             f"{Decimal(line['points']):,.1f}",
-            _yuan(line["gross_fen"]),
             _yuan(line["payable_fen"]),
             _yuan(line["deposit_fen"]),
-            _yuan(line["prior_paid_fen"]),
             _yuan(line["transfer_fen"]),
             _LIGHTS.get(line["light"], line["light"]),
         )
@@ -97,7 +91,7 @@ def _tell_case(console: Console, explained: dict[str, Any]) -> None:
         return
     console.print("[bold]一例说明 One case explained[/]")
     console.print(
-        f"  病例 {explained.get('setlId', '')}  病种 {explained.get('groupCode')} {explained.get('groupName') or ''}"
+        f"  目录 {explained.get('editionCode', '')}  病种 {explained.get('groupCode')} {explained.get('groupName') or ''}"
     )
     for step in explained.get("steps", []):
         values = "  ".join(f"{v['name']}={v['value']}" for v in step["values"])

@@ -183,7 +183,7 @@ class Demonstration:
 
 
 EXPLAIN = """
-query($id: ID!) { caseExplain(id: $id) { setlId groupCode groupName points reason
+query($id: ID!) { caseExplain(id: $id) { case editionCode groupCode groupName score coefficient band outlierFactor points reasonZh
   steps { rule zh en document values { name value } } } }
 """
 

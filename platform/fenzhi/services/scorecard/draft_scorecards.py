@@ -150,9 +150,8 @@ async def _periods(
         known = references[row.edition_id]
         reference = known.get((row.group_code, levels.get(row.hospital_id, ""))) or known.get((row.group_code, ""))
         if reference is not None:
-            total_fen, cases, los_days = reference
-            cost.append(RatioTerm(int(row.cost_fen), row.cases, total_fen, cases))
-            time.append(RatioTerm(int(row.los_days), row.cases, los_days, cases))
+            cost.append(RatioTerm(int(row.cost_fen), row.cases, reference.total_fen, reference.n))
+            time.append(RatioTerm(int(row.los_days), row.cases, reference.los_days, reference.n))
         weight = Fraction(row.score) * row.cases / scales[row.edition_id]
         terms[row.hospital_id] = (cost, time, score + weight)
     periods = []
