@@ -272,5 +272,7 @@ async def _publish_edition(world: World, province: str) -> uuid.UUID:
                 for code, dx, size, main, kind, of_class, score in GROUPS
             ],
         )
-        await catalog.change_edition(uow, edition_id, "draft", {"state": "published", "published_by_person": new_id()})
+        await catalog.change_edition(uow, edition_id, "draft", {"state": "in_review"})
+        published = {"state": "published", "published_by_person": new_id()}
+        await catalog.change_edition(uow, edition_id, "in_review", published)
     return edition_id

@@ -46,7 +46,7 @@ def exact_points(points: int, places: int) -> ExactDecimal:
 class ClearingAccount:
     name: str = strawberry.field(description="Stable name, such as deposit (账户代码).")
     zh: str = strawberry.field(description="Name in Chinese (中文名称).")
-    en: str = strawberry.field(description="Name in English.")
+    en: str = strawberry.field(description="Name in English (英文名称).")
     fen: Fen = strawberry.field(description="Total of the run, in fen; a draw is negative (金额，分).")
 
 
@@ -252,6 +252,9 @@ class HospitalStatement(Node):
     booked_fen: Fen = strawberry.field(description="Basic fund booked (记账统筹基金，分).")
     patient_fen: Fen = strawberry.field(description="Paid by every payer but the basic fund (其他支付，分).")
     default_share_fen: Fen = strawberry.field(description="Share by points under the pool's φ (按分值份额，分).")
+    priced_share_fen: Fen = strawberry.field(
+        description="Share at the point-value method of the policy (按点值方式份额，分)."
+    )
     method_share_fen: Fen = strawberry.field(description="Share by the method of the policy (按办法份额，分).")
     gross_fen: Fen = strawberry.field(description="Gross (应付，分).")
     printed_fen: Fen = strawberry.field(description="Printed point value × points × φ (按公布点值计算，分).")
@@ -310,6 +313,7 @@ class HospitalStatement(Node):
             booked_fen=Fen(row.booked_fen),
             patient_fen=Fen(row.patient_fen),
             default_share_fen=Fen(terms["default_share_fen"]),
+            priced_share_fen=Fen(terms["priced_share_fen"]),
             method_share_fen=Fen(terms["method_share_fen"]),
             gross_fen=Fen(row.gross_fen),
             printed_fen=Fen(terms["printed_fen"]),

@@ -18,7 +18,7 @@ class StepValue:
 class Step:
     rule: str = strawberry.field(description="Stable id of the rule (规则).")
     zh: str = strawberry.field(description="What it says, in Chinese (中文说明).")
-    en: str = strawberry.field(description="The same in English.")
+    en: str = strawberry.field(description="The same in English (英文说明).")
     values: list[StepValue] = strawberry.field(description="The numbers in and out, in order of use (数值).")
     document: str = strawberry.field(description="Policy document it rests on, blank where none applies (文件依据).")
 

@@ -17,10 +17,11 @@ from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.periods import SettlementMonth, SettlementQuarter
 from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
 from fenzhi.rules.point_value.point_value import Basis, NoCases, PointValue
+from fenzhi.rules.point_value.point_value_methods import PointValueMethod
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import Conflict, NotFound
 from fenzhi.services.catalog import book
-from fenzhi.services.clearing.grading import GradingBasis, load_basis, places_of
+from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, load_basis, places_of
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
 from fenzhi.services.clearing.runs import RunKind
@@ -29,6 +30,9 @@ from fenzhi.store.bulk import read_arrow
 from fenzhi.store.repositories import clearing, fund, point_value, registry
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import Database, UnitOfWork
+
+_READ_BUDGET_VALUE = frozenset({PointValueMethod.BUDGET, PointValueMethod.CORRIDOR})
+_PRICED_HERE = _READ_BUDGET_VALUE | {PointValueMethod.FLOATING, PointValueMethod.FIXED}
 
 
 class LateListsNeedCumulative(Conflict):
@@ -68,7 +72,7 @@ class FrozenRun:
     fund_fen: int | None
     """For a quarter: what the pool may share."""
     price: PointValue | None
-    """For a month: the budget point value."""
+    """The budget point value: for a month, and for a quarter whose point-value method reads it."""
     last_year_ratio: Fraction | None
     """For a month: φ of last year."""
     deductions: Mapping[int, int]
@@ -102,6 +106,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         SettlementMonth(run.year, run.period) if kind is RunKind.MONTH else SettlementQuarter(run.year, run.period)
     ).last_day
     policy = await resolved_policy(uow, last_day, insurance=run.insurance)
+    _refuse_unsupported(kind, policy)
     months = _months(run, kind, policy)
     as_known_at = await uow.now()
     cases = await _cases(database, uow, pool, months, as_known_at)
@@ -131,7 +136,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
             "curve": [format(share.normalize(), "f") for share in budget.curve],
             "fund_fen": fund_fen,
         }
-    else:
+    if kind is RunKind.MONTH or PointValueMethod(policy.method("point_value.method")) in _READ_BUDGET_VALUE:
         row = await point_value.budget_in_force(uow, pool)
         if row is None:
             raise Conflict(
@@ -192,6 +197,29 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         price_id=price_id,
         manifest=manifest,
     )
+
+
+def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
+    """A method that needs what a run does not have refuses, rather than being paid as something else."""
+    if kind is RunKind.MONTH:
+        return
+    asked = [
+        (
+            "point_value.method",
+            policy.method("point_value.method"),
+            PointValueMethod(policy.method("point_value.method")) in _PRICED_HERE,
+        ),
+        ("point_value.scope", policy.method("point_value.scope"), policy.method("point_value.scope") == "pool"),
+        ("point_value.basis", policy.method("point_value.basis"), policy.method("point_value.basis") == "total_cost"),
+        ("clearing.case_floor", "true", not (policy.has("clearing.case_floor") and policy.flag("clearing.case_floor"))),
+    ]
+    for key, value, is_supported in asked:
+        if not is_supported:
+            raise MethodNotSupported(
+                f"季度清算暂不支持策略 {key} = {value}。",
+                f"A quarter run does not carry out {key} = {value}.",
+                hint="改用支持的办法，或由年度清算办理 / choose another method, or leave it to the annual clearing",
+            )
 
 
 def price_of(row: Row[Any]) -> PointValue:

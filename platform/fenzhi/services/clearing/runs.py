@@ -114,6 +114,7 @@ async def start_run(platform: Platform, clerk: Subject, request: Request, order:
         )
         if not started:
             await _refuse_live(uow, order)
+            raise Conflict("并发冲突，请重试。", "A concurrent change; try again.", code="TRY_AGAIN")
         return {"type": "ClearingRun", "id": str(run_id)}
 
     return await act(platform, clerk, Duty.START_CLEARING, request, effect)

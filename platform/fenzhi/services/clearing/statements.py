@@ -36,6 +36,7 @@ from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTer
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.clearing.workings import month_working, quarter_working
 from fenzhi.rules.point_value.point_value import PointValue
+from fenzhi.rules.point_value.point_value_methods import price_terms
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.clearing.freezing import FrozenRun
@@ -225,7 +226,8 @@ def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, B
 def _quarter(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
     if frozen.fund_fen is None:
         raise ValueError("a quarter shares a fund")
-    terms = QuarterTerms.from_policy(frozen.policy)
+    price = price_terms(frozen.policy, frozen.basis.points_decimals, budget=frozen.price)
+    terms = QuarterTerms.from_policy(frozen.policy, price=price)
     position = frozen.position
     asked = [
         QuarterClaim(
