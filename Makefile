@@ -51,6 +51,7 @@ bench: setup ## Speed beside its floors (性能测量): CASES=200000 SEED=1
 	$(BIN)/fenzhi bench grouping --cases $(or $(CASES),200000) --seed $(or $(SEED),1) --json
 	$(BIN)/fenzhi bench submission --cases $(or $(CASES),200000) --seed $(or $(SEED),1) --json
 	$(BIN)/fenzhi bench clearing --cases $(or $(CASES),200000) --seed $(or $(SEED),1) --json
+	$(BIN)/fenzhi bench catalog --cases $(or $(CASES),200000) --seed $(or $(SEED),1) --json
 
 test-system: setup ## The tests on servers given by FENZHI_TEST_DATABASE_URL and FENZHI_TEST_REDIS_URL (外部服务测试)
 	@test -n "$$FENZHI_TEST_DATABASE_URL" && test -n "$$FENZHI_TEST_REDIS_URL" || \
