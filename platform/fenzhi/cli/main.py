@@ -215,6 +215,30 @@ def build(context: typer.Context) -> None:
     hand_over("fenzhi.cli.catalog.build", "build", context.args)
 
 
+@catalog_app.command("import", context_settings=_HANDED_OVER, add_help_option=False)
+def import_(context: typer.Context) -> None:
+    """Read a catalog file in its dialect; name every fault (导入检查)."""
+    hand_over("fenzhi.cli.catalog.files", "import_catalog", context.args)
+
+
+@catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def lint(context: typer.Context) -> None:
+    """Unreachable, overlapping, ambiguous groups; unknown codes; wrong scores (目录检查)."""
+    hand_over("fenzhi.cli.catalog.files", "lint", context.args)
+
+
+@catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def export(context: typer.Context) -> None:
+    """Write what was imported, byte for byte (导出目录)."""
+    hand_over("fenzhi.cli.catalog.files", "export", context.args)
+
+
+@catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def diff(context: typer.Context) -> None:
+    """What changed between two editions (版本差异)."""
+    hand_over("fenzhi.cli.catalog.files", "diff", context.args)
+
+
 class BenchSubject(StrEnum):
     """What can be measured (测量对象)."""
 
