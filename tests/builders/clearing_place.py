@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, update
@@ -200,6 +200,7 @@ class Pool:
         *,
         total_fen: int = 1_000_000,
         fund_fen: int = 700_000,
+        discharge: date | None = None,
         replaces: uuid.UUID | None = None,
     ) -> uuid.UUID:
         """A case in the store, as intake leaves it."""
@@ -217,8 +218,8 @@ class Pool:
             "insurance": "employee",
             "pool_scope": "local",
             "insured_area": self.place.city,
-            "admission_date": date(2025, month, 2),
-            "discharge_date": date(2025, month, 9),
+            "admission_date": (discharge or date(2025, month, 9)) - timedelta(days=7),
+            "discharge_date": discharge or date(2025, month, 9),
             "settlement_date": date(2025, month, 10),
             "settlement_month": 202500 + month,
             "sex": 1,
@@ -242,8 +243,8 @@ class Pool:
         return case_id
 
 
-async def open_pool(world: World, stem: str) -> Pool:
-    """Open a pool whose tenants begin with `stem`, which no other test uses."""
+async def open_pool(world: World, stem: str, **policy: Any) -> Pool:
+    """Open a pool whose tenants begin with `stem`, which no other test uses; `policy` with "__" for the dot of a key."""
     place = await open_place(world, stem)
     database = world.platform.database
     async with database.unit_of_work(Scope(role=DatabaseRole.OPERATOR, tenant="operator")) as uow:
@@ -254,7 +255,8 @@ async def open_pool(world: World, stem: str) -> Pool:
             row = await registry.hospital_by_code(uow, code)
             assert row is not None
             numbers[code] = (row.hospital_id, row.county_id)
-    await enter_area_policy(world, place.city, AREA_POLICY)
+    changes = {key.replace("__", "."): value for key, value in policy.items()}
+    await enter_area_policy(world, place.city, AREA_POLICY | changes)
     scope = Scope(role=DatabaseRole.WORKER, tenant=place.city, province_id=area.province_id, area_id=area.area_id)
     return Pool(world, place, scope, numbers)
 
