@@ -65,7 +65,7 @@ def bench_submission(cases: int, seed: int) -> dict[str, object]:
     settings = Settings(state_dir=folder / "state", api_port=0)
     try:
         status = start_detached(settings, say=lambda _zh, _en: None)
-        with _peak_memory(status) as peak:
+        with peak_memory(status) as peak:
             report = asyncio.run(_measure(settings, status, folder, cases, seed))
         return {**report, "peak_rss_mb": peak[0] // 1024} | {"includes": report["includes"]}
     finally:
@@ -82,7 +82,7 @@ async def _measure(
         limits = httpx.Limits(max_connections=16)
         async with httpx.AsyncClient(base_url=status.api_url, timeout=120, limits=limits, trust_env=False) as http:
             cast = Cast(http, token_maker(settings, database))
-            await _set_up(cast, plan)
+            await set_up(cast, plan)
             files = await asyncio.to_thread(_write_lists, folder, plan, cases)
             floor_s = await _copy_floor(status.owner_dsn, files)
             began = time.perf_counter()
@@ -118,7 +118,7 @@ async def _measure(
     }
 
 
-async def _set_up(cast: Cast, plan: ProvincePlan) -> None:
+async def set_up(cast: Cast, plan: ProvincePlan) -> None:
     """Tenants, policies, code tables, and a small catalog built from a small history (准备)."""
     await onboarding.open_tenants(cast, plan)
     await onboarding.register_hospitals(cast, plan, "合成省医疗机构目录（构造文件）")
@@ -212,7 +212,7 @@ async def _result(database: Database, plan: ProvincePlan) -> tuple[int, str]:
 
 
 @contextmanager
-def _peak_memory(status: PlatformStatus) -> Iterator[list[int]]:
+def peak_memory(status: PlatformStatus) -> Iterator[list[int]]:
     """The largest memory of all our processes together while the block runs (内存峰值). Units: KiB, shared pages counted once."""
     peak, stop = [0], threading.Event()
 
