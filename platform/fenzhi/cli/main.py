@@ -209,6 +209,18 @@ def demo(context: typer.Context) -> None:
     hand_over("fenzhi.cli.demo", "demo", context.args)
 
 
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def group(context: typer.Context) -> None:
+    """Group and score cases of a file, without a server (离线入组计分)."""
+    hand_over("fenzhi.cli.group", "group", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def explain(context: typer.Context) -> None:
+    """Why a case is in its group and in no other (病例解释)."""
+    hand_over("fenzhi.cli.explain", "explain", context.args)
+
+
 @catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
 def build(context: typer.Context) -> None:
     """Groups and scores from any discharge file (由病案文件建组)."""

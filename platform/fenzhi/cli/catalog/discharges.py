@@ -452,3 +452,36 @@ def _list(values: tuple[str, ...] | list[str]) -> str:
 
 def _refused(code: str, where: str, saw: str, why: tuple[str, str], remedy: tuple[str, str]) -> DataRefused:
     return DataRefused((Refusal(code, where, saw, *why, *remedy),))
+
+
+def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
+    """Rows → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level, coefficient."""
+
+    def cell(column: str | None) -> str:
+        return _cell(reader, columns, column) if column is not None else "''"
+
+    fen, readable = _fen(columns)
+    skip = " ".join(
+        f"WHEN {_trimmed(reader.name(rule.column))} IN ({_list(rule.equals)}) THEN {_text(rule.reason)}"
+        for rule in columns.set_aside
+    )
+    dx = [cell(one) for one in columns.principal_diagnosis.columns]
+    px = [cell(one) for one in (columns.procedures.columns if columns.procedures else ())]
+    named = {
+        "case_id": columns.case_id,
+        "hospital": columns.hospital,
+        "level": columns.level,
+        "coefficient": columns.coefficient,
+    }
+    return f"""
+WITH cells AS (
+  SELECT row_number() OVER () AS ordinal, {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped,
+         {_joined(dx)} AS dx_cell, {_joined(px)} AS px_cell, {cell(columns.cost)} AS cost_text,
+         {", ".join(f"{cell(column)} AS {name}" for name, column in named.items())} FROM rows
+), parsed AS (SELECT *, {_cleaned("cost_text", columns)} AS cost_clean FROM cells
+), valued AS (SELECT *, {fen} AS fen FROM parsed)
+SELECT ordinal, skipped, coalesce({_codes("dx_cell", columns.principal_diagnosis, 3)}[1], '') AS code,
+       {_codes("px_cell", columns.procedures, 2) if columns.procedures else "CAST([] AS VARCHAR[])"} AS procedures,
+       fen, cost_text, case_id, hospital, level, coefficient,
+       CASE WHEN cost_text = '' THEN 'cost_missing' WHEN NOT ({readable}) OR fen IS NULL THEN 'cost_unreadable' ELSE '' END AS cost_reason
+FROM valued ORDER BY ordinal"""

@@ -35,6 +35,7 @@ class Demonstration:
     cast: Cast
     source: DemoSource
     progress: Progress
+    is_sandbox: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     _booked: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """(city, insurance) → booked fund of last year, in fen, as the history says."""
@@ -49,7 +50,7 @@ class Demonstration:
         """Everything up to the judged lists (准备): tenants, policies, catalog, budgets, submission."""
         plan = self.source.plan
         with self._step("开通租户、登记医院 tenants and hospitals"):
-            await onboarding.open_tenants(self.cast, plan)
+            await onboarding.open_tenants(self.cast, plan, is_sandbox=self.is_sandbox)
             await onboarding.register_hospitals(self.cast, plan, "演示省定点医疗机构等级与系数目录（构造文件）")
         with self._step("录入政策参数 policies"):
             await onboarding.enter_policies(self.cast, plan)

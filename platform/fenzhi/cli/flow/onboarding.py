@@ -15,12 +15,13 @@ OPERATOR = "operator"
 _BATCH = 100
 
 
-async def open_tenants(cast: Cast, plan: ProvincePlan) -> None:
+async def open_tenants(cast: Cast, plan: ProvincePlan, *, is_sandbox: bool = False) -> None:
     """Open the province, its cities, counties and hospitals (开通租户), as the operator."""
     operator = cast.actor(OPERATOR, Role.OPERATOR_ADMIN)
 
     async def opened(kind: str, code: str, name: str, parent: str, is_delegated: bool = False) -> None:
-        order = {"kind": kind, "code": code, "name": name, "parent": parent, "isDelegated": is_delegated}
+        order: dict[str, object] = {"kind": kind, "code": code, "name": name, "parent": parent, "isDelegated": is_delegated}
+        order |= {"isSandbox": is_sandbox and kind == "PROVINCE"}
         await operator.do("tenantOpen", "TenantOpenInput", order, "tenant")
 
     await opened("PROVINCE", plan.code, plan.name, "")

@@ -19,6 +19,8 @@ from fenzhi.cli.probes.world import ProbedWorld
 HIDDEN = ("sibling", "other_province", "parent_unpublished")
 RELATIONS = ("own", "parent", "child", *HIDDEN, "deleted", "forged", "malformed")
 _NUMBERED = frozenset({"Hospital", "County", "PoolingArea"})
+_COMPOSITE = {"HospitalStatement": ".999999999", "DiseaseGroup": "/none"}
+"""What follows the UUID in the keys of some types."""
 
 
 @dataclass
@@ -49,15 +51,16 @@ def nonexistent(node_type: str) -> str:
         return "no-such-tenant"
     if node_type == "uuid:":
         return "00000000-0000-7000-8000-00000000dead"
-    key = "999999999" if node_type in _NUMBERED else "00000000-0000-7000-8000-00000000dead"
+    nobody = "00000000-0000-7000-8000-00000000dead"
+    key = "999999999" if node_type in _NUMBERED else nobody + _COMPOSITE.get(node_type, "")
     return node_id(node_type, key)
 
 
 def forged(node_type: str, global_id: str) -> str:
     """The key of a real object under the name of another type."""
     padded = global_id + "=" * (-len(global_id) % 4)
-    key = base64.urlsafe_b64decode(padded.encode()).decode().partition(":")[2]
-    return node_id("Hospital" if node_type != "Hospital" else "Batch", key)
+    real, _, key = base64.urlsafe_b64decode(padded.encode()).decode().partition(":")
+    return node_id("Batch" if "Batch" not in (node_type, real) else "Job", key)
 
 
 def _owned(world: ProbedWorld, subject: str, relation: str, node_type: str) -> str | None:
@@ -93,7 +96,11 @@ def filler(world: ProbedWorld, subject: str, relation: str, slot: IdSlot) -> str
         found = next((one for one in everything if one), None)
         return forged("Node", found) if found and relation == "forged" else found
     if relation == "deleted":
-        return next(iter(world.deleted.get(node_type, [])), None)
+        ids = world.deleted.get(node_type, {})
+        return next(
+            (i[0] for owner, i in ids.items() if i and world.relation(subject, owner) in ("own", "child", "parent")),
+            None,
+        )
     if relation == "forged":
         if node_type.startswith("code:"):
             return None
@@ -172,7 +179,7 @@ class Judge:
         if response.status_code >= 500 or '"code":"INTERNAL"' in text.replace(" ", ""):
             self.verdicts.crashes.append(f"{label}: {text[:300]}")
             return normalized(text, values)
-        self._scan(label, actor.tenant, text)
+        self.scan(label, actor.tenant, text)
         if must_equal is not None and normalized(text, values) != must_equal:
             self.verdicts.leaks.append(f"{label}: differs from what does not exist: {text[:300]}")
         if relation == "forged" and self._has_data(question, response.json()):
@@ -184,7 +191,7 @@ class Judge:
             self.verdicts.judged.add(f"{question.operation}.{question.field}")
         return normalized(text, values)
 
-    def _scan(self, label: str, tenant: str, text: str) -> None:
+    def scan(self, label: str, tenant: str, text: str) -> None:
         for word in self.world.foreign_canaries(tenant):
             if word in text:
                 self.verdicts.leaks.append(f"{label}: carries {word}")
@@ -198,6 +205,8 @@ class Judge:
         data = (answer.get("data") or {}).get(question.field)
         if isinstance(data, dict) and "nodes" in data:
             return bool(data["nodes"])
+        if question.operation == "mutation" and isinstance(data, dict):
+            return any(value for name, value in data.items() if name not in ("__typename", "userErrors"))
         return bool(data)
 
     async def foreign_cursor(self, question: Question, subject: str, role: Role) -> None:
@@ -211,6 +220,7 @@ class Judge:
             if kind is self.world.tenants[code].kind
             and other is role
             and self.world.relation(subject, code) in ("sibling", "other_province")
+            and self.world.has_role(code, other)
         ]
         for code, other in strangers[:1]:
             stranger = self.world.cast.actor(code, other)

@@ -13,9 +13,9 @@ from fenzhi.cli.probes.judge import HIDDEN, RELATIONS, Judge, filler, normalized
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths without a tenant: they answer anybody, and say nothing of anybody."""
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
-PARAMETER_TYPES = {"batch_id": "Batch", "job_id": "Job", "edition_id": "CatalogEdition", "run_id": "ClearingRun"}
+PARAMETER_TYPES = {"batch": "Batch", "job_id": "Job", "edition": "CatalogEdition"}
 """Path parameters that are ids, and the node type each wants."""
-SAMPLES = {"part_no": "1", "number": "1", "n": "1", "kind": "diagnosis", "version": "probe"}
+SAMPLES = {"part": "1", "kind": "diagnosis", "version": "probe"}
 """Path parameters that are not ids, with a value that fits."""
 
 
@@ -64,7 +64,7 @@ async def _send(
     text = f"{response.status_code} {response.text}"
     if response.status_code >= 500:
         judge.verdicts.crashes.append(f"{label}: {text[:300]}")
-    judge._scan(label, subject, text)
+    judge.scan(label, subject, text)
     if must_equal is not None and normalized(text, values) != must_equal:
         judge.verdicts.leaks.append(f"{label}: differs from what does not exist: {text[:300]}")
     if relation == "forged" and response.status_code < 300:
@@ -84,8 +84,8 @@ async def ask_without_token(judge: Judge, route: Route, method: str) -> None:
     judge.verdicts.relations["no_token"] += 1
     if route.path in OPEN_PATHS:
         judge.verdicts.judged.add(name)
-        judge._scan(f"{name} without a token", "", response.text) if judge.world.tenants.get("") else None
     elif response.status_code != 401:
         judge.verdicts.leaks.append(f"{name} without a token answered {response.status_code}")
-    else:
-        judge.verdicts.judged.add(name) if route.path == "/graphql" else None
+    elif route.path == "/graphql":
+        # What it answers with a token is judged field by field.
+        judge.verdicts.judged.add(name)

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -23,8 +23,8 @@ from fenzhi.access.roles import Role, TenantKind
 from fenzhi.access.tokens import Verifier
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
-from fenzhi.cli.flow.client import Cast
-from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary
+from fenzhi.cli.flow.client import Actor, Cast, StepRefused
+from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.synthetic import lists as synthetic_lists
 from fenzhi.cli.synthetic.plan import DocumentPlan, ProvincePlan
@@ -53,10 +53,11 @@ async def probed_world(addresses: ServerAddresses, seed: int) -> AsyncIterator[P
         async with _worker(platform, addresses.redis_url):
             for prefix in (_FIRST, _SECOND):
                 source = _source(prefix, seed)
-                await _perform(cast, source)
+                await _perform(cast, source, is_sandbox=prefix == _SECOND)
+                await leave_more(cast, source.plan)
                 tenants |= _tenants(source.plan)
         tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
-        world = ProbedWorld(cast=cast, tenants=tenants, numbers=await _numbers(addresses.app_dsn))
+        world = ProbedWorld(cast, tenants, _code("990000", _SECOND), await _numbers(addresses.app_dsn))
         await _collect(world, addresses.app_dsn)
         yield world
 
@@ -93,9 +94,87 @@ async def _worker(platform: Platform, redis_url: str) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _perform(cast: Cast, source: DemoSource) -> None:
+async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
+    """What the main job leaves out (补充对象): a deduction, an overlay, a draft edition, proposals nobody approved."""
+    for city in plan.cities:
+        clerk = cast.actor(city.code, Role.CITY_SETTLEMENT_CLERK)
+        mark = canary(city.code)
+        mine = [h for h in plan.hospitals if h.city_code == city.code]
+        for hospital in mine:
+            order: dict[str, Any] = {
+                "hospital": hospital.code,
+                "insurance": "EMPLOYEE",
+                "poolScope": "LOCAL",
+                "year": plan.settlement_year,
+                "month": 3,
+                "amountFen": "12345",
+                "reason": f"{canary(hospital.code)}重复收费",
+                "document": f"{canary(hospital.code)}审核决定",
+            }
+            await clerk.do("auditDeductionEnter", "AuditDeductionEnterInput", order, "deduction { id }")
+        await _leave_the_gone(cast, clerk, plan, city.code, mine[0].code)
+        editions = await clerk.ask(
+            "{ catalogEditions(first: 5) { nodes { id groups(first: 3) { nodes { groupCode score } } } } }"
+        )
+        edition = editions["catalogEditions"]["nodes"][0]
+        order = {
+            "edition": edition["id"],
+            "effectiveFrom": f"{plan.settlement_year}-12-01",
+            "scores": [{"groupCode": g["groupCode"], "score": g["score"]} for g in edition["groups"]["nodes"][:1]],
+            "document": f"{mark}市级调整",
+            "isConstructed": True,
+        }
+        await clerk.do("areaOverlayDraft", "AreaOverlayDraftInput", order, "overlay { id }")
+    editor = cast.actor(plan.code, Role.PROVINCE_CATALOG_EDITOR)
+    order = {
+        "code": f"{canary(plan.code)[-20:]}D",
+        "title": f"{canary(plan.code)}草稿",
+        "effectiveFrom": f"{plan.settlement_year + 2}-01-01",
+        "scale": 1000,
+        "scoreDecimals": 2,
+        "diagnosisTable": plan.codes_version,
+        "procedureTable": plan.codes_version,
+        "document": f"{canary(plan.code)}草稿说明",
+        "isConstructed": True,
+    }
+    await editor.do("catalogEditionDraft", "CatalogEditionDraftInput", order, "edition { id }")
+
+
+async def _leave_the_gone(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str, hospital: str) -> None:
+    """A stopped run (a month without cases), a rejected budget and an abandoned batch."""
+    run_order = {
+        "kind": "MONTH",
+        "insurance": "EMPLOYEE",
+        "poolScope": "LOCAL",
+        "year": plan.settlement_year,
+        "period": 11,
+    }
+    run = (await clerk.do("clearingRunStart", "ClearingRunStartInput", run_order, "run { id jobId }"))["run"]
+    with suppress(StepRefused):
+        await clerk.wait(run["jobId"])
+    budget_order = {
+        "insurance": "EMPLOYEE",
+        "poolScope": "OUT_OF_AREA",
+        "year": plan.settlement_year,
+        "annualFen": "1000000",
+        "curve": ["0.25", "0.5", "0.75", "1"],
+        "document": f"{canary(city)}预算",
+        "reason": f"{canary(city)}测试",
+    }
+    proposed = await clerk.do("fundBudgetPropose", "FundBudgetProposeInput", budget_order, "budget { id }")
+    approver = cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
+    await approver.do(
+        "fundBudgetReject", "FundBudgetDecideInput", {"budget": proposed["budget"]["id"]}, "budget { id }"
+    )
+    submitter = cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
+    batch_order = {"purpose": "LISTS", "mode": "PARTIAL", "label": f"{canary(hospital)}弃用"}
+    batch = await submitter.do("batchCreate", "BatchCreateInput", batch_order, "batch { id }")
+    await submitter.do("batchAbandon", "BatchAbandonInput", {"batch": batch["batch"]["id"]}, "batch { id }")
+
+
+async def _perform(cast: Cast, source: DemoSource, *, is_sandbox: bool) -> None:
     with Progress(console=Console(quiet=True), disable=True) as progress:
-        await Demonstration(cast, source, progress).run()
+        await Demonstration(cast, source, progress, is_sandbox).run()
 
 
 def _source(prefix: str, seed: int) -> DemoSource:
@@ -192,13 +271,10 @@ def _marked_line(line: bytes, prefix: str, hospital: str) -> bytes:
         return line
     if not isinstance(message, dict):
         return line
-    for field in ("setl_id", "mdtrt_id", "medcasno", "psn_no", "psn_name", "certno"):
-        if isinstance(message.get(field), str):
-            message[field] = (
-                f"{canary(hospital)}{message[field]}"[-30:]
-                if field == "setl_id"
-                else f"{canary(hospital)}{message[field]}"
-            )
+    for field in ("setl_id", "mdtrt_id", "medcasno", "psn_no", "psn_name"):
+        if isinstance(message.get(field), str) and message[field]:
+            # Ids have at most 30 characters; the last eight tell them apart within a hospital.
+            message[field] = f"{patient_canary(hospital)}{message[field][-8:]}"
     if isinstance(message.get("fixmedins_code"), str):
         message["fixmedins_code"] = _code(message["fixmedins_code"], prefix)
     if isinstance(message.get("insu_admdvs"), str):
@@ -235,6 +311,9 @@ async def _numbers(app_dsn: str) -> dict[str, Numbers]:
         await connection.close()
 
 
+GONE = frozenset({"voided", "rejected", "withdrawn", "abandoned", "stopped"})
+"""States of objects that are over (已终止)."""
+
 NODE_TABLES: dict[str, tuple[str, str]] = {
     "PoolingArea": ("pooling_area", "area_id::text"),
     "County": ("county", "county_id::text"),
@@ -246,12 +325,13 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "CodeTable": ("code_table", "code_table_id::text"),
     "DiseaseGroup": ("disease_group", "edition_id::text || '/' || group_code"),
     "AreaOverlay": ("area_overlay", "overlay_id::text"),
+    "PolicyEntry": ("area_policy", "policy_id::text"),
     "FundBudget": ("fund_budget", "budget_id::text"),
     "PointValue": ("point_value", "point_value_id::text"),
     "Payment": ("payment", "payment_id::text"),
     "AuditDeduction": ("audit_deduction", "deduction_id::text"),
     "ClearingRun": ("clearing_run", "run_id::text"),
-    "HospitalStatement": ("hospital_statement", "run_id::text || '/' || hospital_id::text"),
+    "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
 }
 """Node type → its table and the key inside its ids. A node type that is missing here fails the probes as unjudged."""
@@ -268,10 +348,9 @@ async def _collect(world: ProbedWorld, app_dsn: str) -> None:
             if numbers.area is None or numbers.county is not None or numbers.hospital is not None:
                 continue
             for node_type, (table, key) in NODE_TABLES.items():
-                for owner, value in await _area_objects(connection, numbers, table, key, by_number):
-                    world.objects.setdefault(node_type, {}).setdefault(owner or code, []).append(
-                        node_id(node_type, value)
-                    )
+                for owner, value, state in await _area_objects(connection, numbers, table, key, by_number):
+                    place = world.deleted if state in GONE else world.objects
+                    place.setdefault(node_type, {}).setdefault(owner or code, []).append(node_id(node_type, value))
         for numbers, code in by_number.items():
             if numbers.province is None or numbers.area is not None:
                 continue
@@ -282,7 +361,7 @@ async def _collect(world: ProbedWorld, app_dsn: str) -> None:
 
 async def _area_objects(
     connection: Any, numbers: Numbers, table: str, key: str, by_number: dict[Numbers, str]
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, str, str]]:
     columns = await connection.fetch(
         "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped", table
     )
@@ -290,6 +369,7 @@ async def _area_objects(
     if "area_id" not in names:
         return []
     county = "county_id" if "county_id" in names else "null::int"
+    state = "state" if "state" in names else "''"
     hospital = "hospital_id" if "hospital_id" in names and table != "ledger_entry" else "null::int"
     try:
         async with connection.transaction():
@@ -297,7 +377,7 @@ async def _area_objects(
             await connection.execute("select set_config('fenzhi.area_id', $1, true)", str(numbers.area))
             await connection.execute("select set_config('fenzhi.province_id', $1, true)", str(numbers.province))
             rows = await connection.fetch(
-                f"select {key} as key, {county} as county, {hospital} as hospital from {table} where area_id = $1 limit 400",
+                f"select {key} as key, {county} as county, {hospital} as hospital, {state} as state from {table} where area_id = $1 limit 400",
                 numbers.area,
             )
     except asyncpg.InsufficientPrivilegeError:
@@ -307,7 +387,7 @@ async def _area_objects(
     counties = {n.county: code for n, code in by_number.items() if n.county is not None and n.hospital is None}
     for row in rows:
         owner = hospitals.get(row["hospital"], "") if row["hospital"] else counties.get(row["county"], "")
-        found.append((owner, str(row["key"])))
+        found.append((owner, str(row["key"]), row["state"]))
     return found
 
 

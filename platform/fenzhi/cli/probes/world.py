@@ -15,6 +15,11 @@ def canary(tenant: str) -> str:
     return f"{CANARY}-{tenant}-"
 
 
+def patient_canary(hospital: str) -> str:
+    """The word that only the ids and names of a hospital's patients carry (患者标记); no higher than the city may see it."""
+    return f"patient-{hospital}-"
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One tenant of the probed world (租户)."""
@@ -40,13 +45,15 @@ class ProbedWorld:
 
     cast: Cast
     tenants: dict[str, Tenant]
+    sandbox: str = ""
+    """The province that is a sandbox; integration developers exist only there."""
     numbers: dict[str, Numbers] = field(default_factory=dict)
     objects: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Node type → owning tenant → global ids."""
     unpublished: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """The same for objects that the levels below may not see yet."""
-    deleted: dict[str, list[str]] = field(default_factory=dict)
-    """Node type → global ids of objects that were withdrawn, voided or rejected."""
+    deleted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """The same for objects that were voided, rejected, withdrawn or abandoned."""
 
     def ancestors(self, tenant: str) -> list[str]:
         """Codes of the tenants above, nearest first."""
@@ -65,6 +72,8 @@ class ProbedWorld:
         """How an owner stands to a subject: own, parent, child, sibling or other_province (关系)."""
         if subject == owner:
             return "own"
+        if self.tenants[subject].kind is TenantKind.OPERATOR:
+            return "child"
         if owner in self.ancestors(subject):
             return "parent"
         if owner in self.descendants(subject):
@@ -74,12 +83,29 @@ class ProbedWorld:
 
     def foreign_canaries(self, subject: str) -> list[str]:
         """The canaries that no answer to a subject may carry: of every tenant neither above, below nor itself."""
+        kind = self.tenants[subject].kind
+        hospitals = [code for code, tenant in self.tenants.items() if tenant.kind is TenantKind.HOSPITAL]
+        if kind is TenantKind.OPERATOR:
+            return [patient_canary(code) for code in hospitals]
         kin = {subject, *self.ancestors(subject), *self.descendants(subject)}
-        return [canary(code) for code in self.tenants if code not in kin]
+        patients = [c for c in hospitals if c not in kin or kind is TenantKind.PROVINCE]
+        return [canary(code) for code in self.tenants if code not in kin] + [patient_canary(c) for c in patients]
+
+    def has_role(self, tenant: str, role: Role) -> bool:
+        """Whether a tenant has an account in a role (有无此角色)."""
+        is_developer = role is Role.INTEGRATION_DEVELOPER
+        return not is_developer or self.sandbox in (tenant, *self.ancestors(tenant))
 
     def subjects(self) -> list[tuple[str, Role]]:
         """Every role in one tenant of its level; each level has a first tenant that is probed."""
         chosen: dict[TenantKind, str] = {}
         for tenant in self.tenants.values():
             chosen.setdefault(tenant.kind, tenant.code)
-        return [(chosen[kind], role) for role, kind in KIND_OF_ROLE.items() if kind in chosen]
+        in_sandbox = {
+            tenant.kind: code for code, tenant in self.tenants.items() if self.sandbox in (code, *self.ancestors(code))
+        }
+        return [
+            ((in_sandbox if role is Role.INTEGRATION_DEVELOPER else chosen)[kind], role)
+            for role, kind in KIND_OF_ROLE.items()
+            if kind in chosen
+        ]
