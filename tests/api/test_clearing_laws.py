@@ -13,16 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import pytest_asyncio
+from sqlalchemy import update
 
 from builders.clearing_place import Pool, open_pool
 from builders.world import World
 from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.quarterly import QuarterRun
 from fenzhi.rules.clearing.statement import Account
-from fenzhi.rules.refusals import InvariantBroken
+from fenzhi.rules.refusals import Conflict, InvariantBroken
 from fenzhi.services.clearing import compute, statements
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.store.repositories import clearing
+from fenzhi.store.tables.jobs import job
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -187,3 +189,33 @@ async def test_a_replaced_list_leaves_the_case_set(pool: Pool) -> None:
     # 1,200.5 × 1.05 in place of 950.0 × 1.05: 263.025 points more.
     assert Decimal(after["summary"]["points"]) - Decimal(before["summary"]["points"]) == Decimal("263.0250")
     await pool.step("clearingRunVoid", with_new)
+
+
+async def test_a_worker_that_comes_second_records_nothing(pool: Pool) -> None:
+    started = await pool.start("QUARTER", 1)
+    run_id = key_of(started["run"]["id"])
+    database = pool.world.platform.database
+    async with database.unit_of_work(pool.scope) as uow:
+        frozen = await freeze(database, uow, run_id)
+    with Engine() as engine:
+        computed = statements.compute(frozen, engine)
+    await pool.world.work_off()
+    before = await pool.look(started["run"]["id"])
+    with pytest.raises(Conflict) as refusal:
+        async with database.unit_of_work(pool.scope) as uow:
+            await compute.record(uow, frozen, computed)
+    assert refusal.value.code == "RUN_STATE"
+    assert await pool.look(started["run"]["id"]) == before
+    await pool.step("clearingRunVoid", started["run"]["id"])
+
+
+async def test_a_run_whose_job_died_frees_its_period(pool: Pool) -> None:
+    lost = await pool.start("QUARTER", 1)
+    async with pool.world.platform.database.unit_of_work(pool.scope) as uow:
+        await uow.execute(update(job).where(job.c.job_id == key_of(lost["run"]["jobId"])).values(state="dead"))
+    again = await pool.start("QUARTER", 1)
+    assert again["userErrors"] == []
+    assert (await pool.look(lost["run"]["id"]))["state"] == "STOPPED"
+    await pool.world.work_off()
+    assert (await pool.look(again["run"]["id"]))["state"] == "COMPUTED"
+    await pool.step("clearingRunVoid", again["run"]["id"])
