@@ -126,7 +126,7 @@ def _answers_with(field: GraphQLField, types: set[str]) -> str:
     if isinstance(returned, GraphQLObjectType) and returned.name.endswith("Payload"):
         inside = {get_named_type(f.type).name for f in returned.fields.values()} & types
         if len(inside) == 1:
-            return inside.pop()
+            return str(inside.pop())
     return str(returned.name)
 
 

@@ -314,6 +314,9 @@ async def _numbers(app_dsn: str) -> dict[str, Numbers]:
 GONE = frozenset({"voided", "rejected", "withdrawn", "abandoned", "stopped"})
 """States of objects that are over (已终止)."""
 
+UNPUBLISHED = frozenset({"draft", "proposed", "in_review", "computing", "computed"})
+"""States that the levels below may not see (未公布)."""
+
 NODE_TABLES: dict[str, tuple[str, str]] = {
     "PoolingArea": ("pooling_area", "area_id::text"),
     "County": ("county", "county_id::text"),
@@ -351,6 +354,10 @@ async def _collect(world: ProbedWorld, app_dsn: str) -> None:
                 for owner, value, state in await _area_objects(connection, numbers, table, key, by_number):
                     place = world.deleted if state in GONE else world.objects
                     place.setdefault(node_type, {}).setdefault(owner or code, []).append(node_id(node_type, value))
+                    if state in UNPUBLISHED:
+                        world.unpublished.setdefault(node_type, {}).setdefault(owner or code, []).append(
+                            node_id(node_type, value)
+                        )
         for numbers, code in by_number.items():
             if numbers.province is None or numbers.area is not None:
                 continue
@@ -402,9 +409,15 @@ async def _province_objects(connection: Any, world: ProbedWorld, numbers: Number
         for node_type, (table, key) in NODE_TABLES.items():
             if table not in ("catalog_edition", "code_table", "disease_group", "job"):
                 continue
+            state = "state" if table == "catalog_edition" else "''"
             rows = await connection.fetch(
-                f"select {key} as key from {table} where province_id = $1 limit 50", numbers.province
+                f"select {key} as key, {state} as state from {table} where province_id = $1 order by recorded_at limit 50"
+                if table != "disease_group"
+                else f"select {key} as key, '' as state from {table} where province_id = $1 limit 50",
+                numbers.province,
             )
-            found = [node_id(node_type, row["key"]) for row in rows]
-            if found:
-                world.objects.setdefault(node_type, {}).setdefault(code, []).extend(found)
+            for row in rows:
+                found = node_id(node_type, row["key"])
+                world.objects.setdefault(node_type, {}).setdefault(code, []).append(found)
+                if row["state"] in UNPUBLISHED:
+                    world.unpublished.setdefault(node_type, {}).setdefault(code, []).append(found)
