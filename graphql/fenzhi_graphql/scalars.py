@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
-from strawberry.schema.types.scalar import ScalarDefinition
-from strawberry.types.scalar import scalar
+from strawberry.types.scalar import ScalarDefinition, scalar
 
 from fenzhi.rules.quantities import exact_decimal
 

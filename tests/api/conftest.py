@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+
 from builders.world import FIRST_TREE, SECOND_TREE, World, open_world
 from fenzhi.cli.servers import ServerAddresses
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+
 from builders.world import FIRST_TREE, SECOND_TREE, open_world
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.tables import TableClass, metadata

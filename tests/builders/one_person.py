@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import httpx
+
 from builders.world import Client, World, new_key
 from fenzhi.access.development_issuer import ISSUER, issue_development_token
 from fenzhi.access.roles import Role

@@ -10,14 +10,15 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from fenzhi.access.development_issuer import AUDIENCE, ISSUER, DevelopmentKey, issue_development_token
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import Verifier
+from fenzhi.logs import configure_logging
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import end_badly, jobs_waiting, take
 from fenzhi.services.opening import open_platform
 from fenzhi.services.registry.accounts import development_account
-from fenzhi.logs import configure_logging
 from fenzhi_graphql.app import application, wrapped
 from fenzhi_workers.jobs import HANDLERS
 
@@ -67,7 +68,15 @@ class World:
         for kind, code, parent in plan:
             answer = await operator.gql(
                 "mutation($i: TenantOpenInput!) { tenantOpen(input: $i) { tenant userErrors { code message } } }",
-                {"i": {"idempotencyKey": new_key(), "kind": kind.upper(), "code": code, "name": code, "parent": parent}},
+                {
+                    "i": {
+                        "idempotencyKey": new_key(),
+                        "kind": kind.upper(),
+                        "code": code,
+                        "name": code,
+                        "parent": parent,
+                    }
+                },
             )
             assert answer["tenantOpen"]["userErrors"] == [], answer
 

@@ -85,8 +85,8 @@ class NightShift:
         """Listen for rings while Redis is there; when it goes, come back when it returns."""
         shift = self
 
-        async def run_job(_ctx: dict[str, Any], job_id: str) -> None:
-            await shift.carry_out(uuid.UUID(job_id))
+        async def run_job(_ctx: dict[Any, Any], *args: Any, **_kwargs: Any) -> None:
+            await shift.carry_out(uuid.UUID(str(args[0])))
 
         while True:
             try:

@@ -22,10 +22,9 @@ class JobsQuery:
     ) -> Connection[Job]:
         context = info.context
         size = page_size(first)
-        place = f"jobs/{state.value if state else ''}"
+        wanted = str(state.value) if state else None
+        place = f"jobs/{wanted or ''}"
         keys = keys_of(context, place, after)
         before = uuid_of(str(keys[0])) if keys else None
-        views = await lookups.jobs_before(
-            context.platform, context.subject, before, state.value if state else None, size + 1
-        )
+        views = await lookups.jobs_before(context.platform, context.subject, before, wanted, size + 1)
         return connection(context, place, views, size, Job.of, lambda view: [str(view.job_id)])
