@@ -17,7 +17,8 @@ from typing import Annotated
 import typer
 
 from fenzhi.cli.golden_files import GoldenCase, GoldenFileBroken, Names, Tree, read_golden_file
-from fenzhi.cli.golden_rules import RULES, GoldenRule, Result
+from fenzhi.cli.golden_rules import RULES, GoldenRule
+from fenzhi.cli.golden_values import Result
 from fenzhi.rules.quantities import decimal_places, exact_decimal
 from fenzhi.rules.refusals import DataRefused, FenzhiError
 

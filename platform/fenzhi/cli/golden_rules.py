@@ -6,47 +6,52 @@ computes nothing of its own. Numbers of policy that a case does not state are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from fenzhi.cli.golden_files import Names
+from fenzhi.cli.golden_money_rules import MONEY_RULES
+from fenzhi.cli.golden_values import (
+    DECIMALS,
+    Result,
+    booked_and_cost,
+    deposit_rate,
+    in_yuan,
+    line_amounts,
+    named_value,
+    national_values,
+    points_of,
+    quarter_claims,
+    quarter_terms,
+    share_order,
+    whole_numbers,
+)
 from fenzhi.rules.catalog.score_derivation import WeightingBasis, average_cost_score, weighted_mean
 from fenzhi.rules.clearing.annual import annual_final
 from fenzhi.rules.clearing.apportionment import apportion, apportion_nested
-from fenzhi.rules.clearing.assessment import AssessmentBase, AssessmentPlace
 from fenzhi.rules.clearing.conservation import check_month, check_quarter
 from fenzhi.rules.clearing.deposit import deposit_target
 from fenzhi.rules.clearing.presettlement import MonthClaim, MonthMethod, MonthTerms, presettle_month
-from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterMode, QuarterTerms, clear_quarter
-from fenzhi.rules.clearing.shares import PayBy, ShareMethod, ShareOrder, pool_shares
-from fenzhi.rules.clearing.statement import StatementLine
+from fenzhi.rules.clearing.quarterly import clear_quarter
+from fenzhi.rules.clearing.shares import pool_shares
 from fenzhi.rules.point_value.budget_point_value import HistoryYear, budget_point_value
 from fenzhi.rules.point_value.fund_pool import fund_ytd
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.point_value.settlement_point_value import settlement_point_value
-from fenzhi.rules.policy.fields import read_content
-from fenzhi.rules.policy.resolved import ResolvedPolicy, resolve
-from fenzhi.rules.refusals import DataRefused
 from fenzhi.rules.scorecard.indicators import RatioTerm, cmi, mean_of_ratios
 from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod, outlier_factor
 from fenzhi.rules.scoring.hospital_coefficient import level_coefficient
-from fenzhi.store.policy_files import national_policy
 
-Result = Fraction | str | Mapping[str, "Result"] | Sequence["Result"]
 GoldenRule = Callable[[Names, Names], Mapping[str, Result]]
-
-_DECIMALS = 7
-"""Points are given as decimals with at most seven places: the finest scale of any edition."""
 
 
 def _catalog_weighted_mean(given: Names, policy: Names) -> Mapping[str, Result]:
     """Weighted mean cost over the years, oldest first: given `mean_cost` (and `cases`); policy `weights`, `basis`."""
     means = given.fen_map("mean_cost")
     cases = given.number_map("cases") if given.has("cases") else dict.fromkeys(means, Fraction(1))
-    weights = _whole(policy.numbers("weights", list(_national().list("catalog.year_weights"))))
+    weights = whole_numbers(policy.numbers("weights", list(national_values().list("catalog.year_weights"))))
     basis = WeightingBasis(policy.text("basis", WeightingBasis.YEARLY_MEANS.value))
     by_year = {place: (int(mean * cases[year]), int(cases[year])) for place, (year, mean) in enumerate(means.items())}
     return {"mean": weighted_mean(by_year, dict(enumerate(weights)), basis) / 100}
@@ -54,7 +59,7 @@ def _catalog_weighted_mean(given: Names, policy: Names) -> Mapping[str, Result]:
 
 def _catalog_score(given: Names, policy: Names) -> Mapping[str, Result]:
     """Score of a group: given `mean_cost` and `reference` (mean of all, of the base group, or the quota); policy `scale`."""
-    scale = policy.integer("scale", _national().text("catalog.score_scale"))
+    scale = policy.integer("scale", national_values().text("catalog.score_scale"))
     places = policy.integer("score_places")
     mean, reference = given.number("mean_cost"), given.number("reference")
     return {"score": Fraction(average_cost_score(mean, reference, scale, places))}
@@ -62,7 +67,7 @@ def _catalog_score(given: Names, policy: Names) -> Mapping[str, Result]:
 
 def _scoring_cost_outliers(given: Names, policy: Names) -> Mapping[str, Result]:
     """Points of a case against its reference: given `score`, `cost`, `reference_mean`, `hospital_coefficient`."""
-    national = _national()
+    national = national_values()
     extreme = policy.text("extreme_ratio", national.text("scoring.extreme_ratio"))
     lines = OutlierLines(
         Decimal(policy.text("low_ratio", national.text("scoring.low_ratio"))),
@@ -94,20 +99,20 @@ def _scoring_hospital_coefficient(given: Names, policy: Names) -> Mapping[str, R
 
 def _point_value_payment(given: Names, policy: Names) -> Mapping[str, Result]:
     """What a score is worth: given `score`, `point_value`, and `cost` for the balance."""
-    value = PointValue.stated(given.number("point_value"), _DECIMALS)
-    standard = value.payment_standard(_points(given.number("score")))
-    result: dict[str, Result] = {"standard": _yuan(standard)}
+    value = PointValue.stated(given.number("point_value"), DECIMALS)
+    standard = value.payment_standard(points_of(given.number("score")))
+    result: dict[str, Result] = {"standard": in_yuan(standard)}
     if given.has("cost"):
-        result["balance"] = _yuan(standard - given.fen("cost"))
+        result["balance"] = in_yuan(standard - given.fen("cost"))
     return result
 
 
 def _point_value_budget(given: Names, policy: Names) -> Mapping[str, Result]:
     """Budget point value: given `total_cost` and `total_points` by year, oldest first; policy `weights`."""
     cost, points = given.fen_map("total_cost"), given.number_map("total_points")
-    years = [HistoryYear(place, fen, _points(points[year])) for place, (year, fen) in enumerate(cost.items())]
-    weights = policy.numbers("weights", list(_national().list("point_value.budget_weights")))
-    budget = budget_point_value(years, weights, _DECIMALS)
+    years = [HistoryYear(place, fen, points_of(points[year])) for place, (year, fen) in enumerate(cost.items())]
+    weights = policy.numbers("weights", list(national_values().list("point_value.budget_weights")))
+    budget = budget_point_value(years, weights, DECIMALS)
     return {
         "weighted_cost": budget.weighted_cost_fen() / 100,
         "weighted_points": budget.weighted_points(),
@@ -117,8 +122,8 @@ def _point_value_budget(given: Names, policy: Names) -> Mapping[str, Result]:
 
 def _point_value_settlement(given: Names, policy: Names) -> Mapping[str, Result]:
     """Settlement point value: given `fund`, `total_points`, and `fund_ratio` or `booked` and `cost`."""
-    booked, cost = _booked_and_cost(given)
-    value = settlement_point_value(given.fen("fund"), booked, cost, _points(given.number("total_points")), _DECIMALS)
+    booked, cost = booked_and_cost(given)
+    value = settlement_point_value(given.fen("fund"), booked, cost, points_of(given.number("total_points")), DECIMALS)
     covered = Fraction(value.fund_fen, 100) / value.fund_ratio()
     return {"covered_cost": covered, "point_value": value.exact(), "fund_ratio": value.fund_ratio()}
 
@@ -128,44 +133,44 @@ def _point_value_fund_ytd(given: Names, policy: Names) -> Mapping[str, Result]:
     fund = fund_ytd(
         given.fen("annual_fund"), given.numbers("curve"), given.integer("quarter"), given.fen("off_pool", "0")
     )
-    return {"fund": _yuan(fund)}
+    return {"fund": in_yuan(fund)}
 
 
 def _clearing_apportion(given: Names, policy: Names) -> Mapping[str, Result]:
     """A total split by largest remainder: given `total`, and `weights` by key."""
     shares = apportion(given.fen("total"), given.number_map("weights"))
-    return {"shares": {key: _yuan(fen) for key, fen in shares.items()}}
+    return {"shares": {key: in_yuan(fen) for key, fen in shares.items()}}
 
 
 def _clearing_nested(given: Names, policy: Names) -> Mapping[str, Result]:
     """Pool to hospital to case: given `total`, and `cases` by hospital, points by case id."""
     points: dict[str, dict[str, int]] = {}
     for code, cases in given.groups("cases").items():
-        points[code] = {case: _points(cases.number(case)) for case in cases.names()}
+        points[code] = {case: points_of(cases.number(case)) for case in cases.names()}
         cases.finish()
     nested = apportion_nested(given.fen("total"), points)
     return {
-        "hospitals": {key: _yuan(fen) for key, fen in nested.hospitals.items()},
-        "cases": {code: {key: _yuan(fen) for key, fen in cases.items()} for code, cases in nested.cases.items()},
+        "hospitals": {key: in_yuan(fen) for key, fen in nested.hospitals.items()},
+        "cases": {code: {key: in_yuan(fen) for key, fen in cases.items()} for code, cases in nested.cases.items()},
     }
 
 
 def _clearing_shares(given: Names, policy: Names) -> Mapping[str, Result]:
     """Gross of each hospital: given `fund`, `points`, `fund_ratios` by hospital, `fund_ratio` of the pool."""
-    points = {code: _points(value) for code, value in given.number_map("points").items()}
+    points = {code: points_of(value) for code, value in given.number_map("points").items()}
     ratios = given.number_map("fund_ratios") if given.has("fund_ratios") else dict.fromkeys(points, Fraction(1))
     pool_ratio = given.number("fund_ratio", "1")
     value = settlement_point_value(
-        given.fen("fund"), pool_ratio.numerator, pool_ratio.denominator, sum(points.values()), _DECIMALS
+        given.fen("fund"), pool_ratio.numerator, pool_ratio.denominator, sum(points.values()), DECIMALS
     )
-    shares = pool_shares(value, points, ratios, _share_order(policy))
+    shares = pool_shares(value, points, ratios, share_order(policy))
     return {
-        "gross": {code: _yuan(share.gross_fen) for code, share in shares.shares.items()},
-        "remainder": {code: _yuan(share.gross_fen - share.printed_fen) for code, share in shares.shares.items()},
+        "gross": {code: in_yuan(share.gross_fen) for code, share in shares.shares.items()},
+        "remainder": {code: in_yuan(share.gross_fen - share.printed_fen) for code, share in shares.shares.items()},
         "fund_ratio": {code: share.fund_ratio for code, share in shares.shares.items()},
-        "phi": _yuan(shares.phi_fen),
-        "phi_cap_excess": _yuan(shares.phi_cap_excess_fen),
-        "rounding": _yuan(shares.rounding_fen),
+        "phi": in_yuan(shares.phi_fen),
+        "phi_cap_excess": in_yuan(shares.phi_cap_excess_fen),
+        "rounding": in_yuan(shares.rounding_fen),
         "point_value": value.exact(),
     }
 
@@ -175,7 +180,7 @@ def _clearing_month(given: Names, policy: Names) -> Mapping[str, Result]:
     claim = MonthClaim(
         "H",
         given.integer("cases", "1"),
-        _points(given.number("points")),
+        points_of(given.number("points")),
         given.fen("cost", "0"),
         given.fen("booked", "0"),
         given.fen("other_payers", "0"),
@@ -185,54 +190,54 @@ def _clearing_month(given: Names, policy: Names) -> Mapping[str, Result]:
         given.fen("earlier_cleared", "0"),
     )
     terms = MonthTerms(
-        PointValue.stated(given.number("point_value"), _DECIMALS),
+        PointValue.stated(given.number("point_value"), DECIMALS),
         given.number("fund_ratio", "1"),
         policy.number("prepay_ratio"),
-        MonthMethod(policy.text("method", _national().text("presettlement.method"))),
-        _deposit_rate(policy, "0"),
+        MonthMethod(policy.text("method", national_values().text("presettlement.method"))),
+        deposit_rate(policy, "0"),
         policy.integer("printed_decimals", "4"),
     )
     run = presettle_month([claim], terms)
     check_month(run, [claim])
-    return _line(run.lines[0])
+    return line_amounts(run.lines[0])
 
 
 def _clearing_deposit(given: Names, policy: Names) -> Mapping[str, Result]:
     """The deposit of one amount: given `cleared` to date and `held`; policy `deposit_rate`, at most the national limit."""
     cleared, held = given.fen("cleared"), given.fen("held", "0")
-    target = deposit_target(_deposit_rate(policy, None), cleared)
-    return {"target": _yuan(target), "posting": _yuan(target - held), "payable": _yuan(cleared - target)}
+    target = deposit_target(deposit_rate(policy, None), cleared)
+    return {"target": in_yuan(target), "posting": in_yuan(target - held), "payable": in_yuan(cleared - target)}
 
 
 def _clearing_quarter(given: Names, policy: Names) -> Mapping[str, Result]:
     """A pool's quarter: given `fund` and `hospitals`; all terms year to date in cumulative mode."""
-    claims = _quarter_claims(given)
+    claims = quarter_claims(given)
     fund = given.fen("fund")
-    run = clear_quarter(fund, _DECIMALS, claims, _quarter_terms(policy))
+    run = clear_quarter(fund, DECIMALS, claims, quarter_terms(policy))
     balance = check_quarter(run, claims, fund)
     return {
-        "hospitals": {line.hospital: _line(line) for line in run.lines},
-        "accounts": {account.value: _yuan(fen) for account, fen in run.accounts.items()},
-        "unexplained": _yuan(balance.unexplained_fen),
+        "hospitals": {line.hospital: line_amounts(line) for line in run.lines},
+        "accounts": {account.value: in_yuan(fen) for account, fen in run.accounts.items()},
+        "unexplained": in_yuan(balance.unexplained_fen),
     }
 
 
 def _clearing_quarters(given: Names, policy: Names) -> Mapping[str, Result]:
     """Quarters of one year in order: given `quarters`, each as for clearing.quarter; the deposit is carried along."""
-    terms = _quarter_terms(policy)
+    terms = quarter_terms(policy)
     held: dict[str, int] = {}
     results: list[Result] = []
     for quarter in given.rows("quarters"):
         claims = [
             replace(claim, deposit_held_fen=held.get(claim.hospital, claim.deposit_held_fen))
-            for claim in _quarter_claims(quarter)
+            for claim in quarter_claims(quarter)
         ]
         fund = quarter.fen("fund")
         quarter.finish()
-        run = clear_quarter(fund, _DECIMALS, claims, terms)
+        run = clear_quarter(fund, DECIMALS, claims, terms)
         check_quarter(run, claims, fund)
         held = {line.hospital: line.deposit_held_before_fen + line.deposit_posting_fen for line in run.lines}
-        results.append({line.hospital: _line(line) for line in run.lines})
+        results.append({line.hospital: line_amounts(line) for line in run.lines})
     return {"quarters": results}
 
 
@@ -246,7 +251,7 @@ def _clearing_final(given: Names, policy: Names) -> Mapping[str, Result]:
         deposit_held_fen=given.fen("deposit_held", "0"),
         deposit_forfeited_fen=given.fen("deposit_forfeited", "0"),
     )
-    return {"final": _yuan(final.final_fen)}
+    return {"final": in_yuan(final.final_fen)}
 
 
 def _scorecard_cmi(given: Names, policy: Names) -> Mapping[str, Result]:
@@ -256,7 +261,7 @@ def _scorecard_cmi(given: Names, policy: Names) -> Mapping[str, Result]:
         n = group.integer("cases")
         total, cases = total + group.number("score") * n, cases + n
         group.finish()
-    return _value("cmi", cmi(total, cases, policy.integer("scale", "1")).value)
+    return named_value("cmi", cmi(total, cases, policy.integer("scale", "1")).value)
 
 
 def _scorecard_indexes(given: Names, policy: Names) -> Mapping[str, Result]:
@@ -268,8 +273,8 @@ def _scorecard_indexes(given: Names, policy: Names) -> Mapping[str, Result]:
         cost.append(RatioTerm(case.fen("cost"), 1, case.fen("ref_cost"), 1))
         case.finish()
     return {
-        **_value("time_index", mean_of_ratios("time_index", time).value),
-        **_value("cost_index", mean_of_ratios("cost_index", cost).value),
+        **named_value("time_index", mean_of_ratios("time_index", time).value),
+        **named_value("cost_index", mean_of_ratios("cost_index", cost).value),
     }
 
 
@@ -290,114 +295,7 @@ RULES: Mapping[str, GoldenRule] = {
     "clearing.quarter": _clearing_quarter,
     "clearing.quarters": _clearing_quarters,
     "clearing.final": _clearing_final,
+    **MONEY_RULES,
     "scorecard.cmi": _scorecard_cmi,
     "scorecard.indexes": _scorecard_indexes,
 }
-
-
-def _national() -> ResolvedPolicy:
-    """National values as in force at the end of the newest one's year: the law as the package carries it."""
-    national = national_policy()
-    newest = max(value.effective_from for value in national.values)
-    return resolve(national.fields, national.values, date(newest.year, 12, 31))
-
-
-def _deposit_rate(policy: Names, otherwise: str | None) -> Fraction:
-    """A deposit rate within the limit of the national rules, otherwise refused as it would be on entry."""
-    text = policy.text("deposit_rate", otherwise)
-    _, refusals = read_content(national_policy().field("deposit.rate"), text)
-    if refusals:
-        raise DataRefused(refusals)
-    return Fraction(Decimal(text))
-
-
-def _share_order(policy: Names) -> ShareOrder:
-    return ShareOrder(
-        ShareMethod(policy.text("share_method", _national().text("clearing.share_method"))),
-        PayBy(policy.text("pay_by", _national().text("clearing.pay_by"))),
-        policy.integer("printed_decimals", "4"),
-        policy.fen("phi_balance", "0"),
-        policy.fen("phi_cap") if policy.has("phi_cap") else None,
-        policy.fen("rounding_balance", "0"),
-    )
-
-
-def _quarter_terms(policy: Names) -> QuarterTerms:
-    return QuarterTerms(
-        _share_order(policy),
-        QuarterMode(policy.text("mode", _national().text("quarter.mode"))),
-        _deposit_rate(policy, "0"),
-        AssessmentPlace(policy.text("assessment_acts_at", _national().text("assessment.acts_at"))),
-        AssessmentBase(policy.text("assessment_acts_on", _national().text("assessment.acts_on"))),
-    )
-
-
-def _quarter_claims(given: Names) -> list[QuarterClaim]:
-    claims: list[QuarterClaim] = []
-    for code, hospital in given.groups("hospitals").items():
-        booked, cost = _booked_and_cost(hospital)
-        claims.append(
-            QuarterClaim(
-                code,
-                hospital.integer("cases", "1"),
-                _points(hospital.number("points")),
-                cost,
-                booked,
-                hospital.fen("other_payers", "0"),
-                hospital.fen("deductions", "0"),
-                hospital.number("assessment_coefficient", "1"),
-                payments_recorded_fen=hospital.fen("payments_recorded", "0"),
-                deposit_held_fen=hospital.fen("deposit_held", "0"),
-                earlier_cleared_fen=hospital.fen("earlier_cleared", "0"),
-            )
-        )
-        hospital.finish()
-    return claims
-
-
-def _booked_and_cost(given: Names) -> tuple[int, int]:
-    """Booked fund and cost, or any two in the ratio given."""
-    if given.has("fund_ratio"):
-        ratio = given.number("fund_ratio")
-        return ratio.numerator, ratio.denominator
-    return given.fen("booked"), given.fen("cost")
-
-
-def _line(line: StatementLine) -> Mapping[str, Result]:
-    amounts = (
-        "gross",
-        "remainder",
-        "not_prepaid",
-        "deductions",
-        "assessment_withheld",
-        "cash_cut",
-        "cleared",
-        "deposit_target",
-        "deposit_posting",
-        "deposit_withheld",
-        "payable",
-        "payments_recorded",
-        "transfer",
-    )
-    return {name: _yuan(int(getattr(line, f"{name}_fen"))) for name in amounts}
-
-
-def _value(name: str, value: Fraction | None) -> Mapping[str, Result]:
-    return {name: "none" if value is None else value}
-
-
-def _points(value: Fraction) -> int:
-    units = value * Fraction(10**_DECIMALS)
-    if units.denominator != 1:
-        raise ValueError(f"points have at most {_DECIMALS} decimals")
-    return units.numerator
-
-
-def _whole(weights: Sequence[Fraction]) -> list[int]:
-    if any(weight.denominator != 1 for weight in weights):
-        raise ValueError("policy.weights must be whole numbers")
-    return [weight.numerator for weight in weights]
-
-
-def _yuan(fen: int) -> Fraction:
-    return Fraction(fen, 100)
