@@ -38,6 +38,8 @@ database_app = typer.Typer(
 app.add_typer(database_app, name="db")
 catalog_app = typer.Typer(no_args_is_help=True, help="The catalog desk, without a server (目录离线工具).")
 app.add_typer(catalog_app, name="catalog")
+vectors_app = typer.Typer(no_args_is_help=True, help="Conformance vectors (一致性向量).")
+app.add_typer(vectors_app, name="vectors")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
 # Their options belong to the modules they come from; this shell only hands them over.
@@ -249,6 +251,18 @@ def export(context: typer.Context) -> None:
 def diff(context: typer.Context) -> None:
     """What changed between two editions (版本差异)."""
     hand_over("fenzhi.cli.catalog.files", "diff", context.args)
+
+
+@vectors_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def write(context: typer.Context) -> None:
+    """Write cases with the answers of the independent reference (生成一致性向量)."""
+    hand_over("fenzhi.cli.vectors.command", "write", context.args)
+
+
+@vectors_app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def check(context: typer.Context) -> None:
+    """Compare an engine with them; exit 2 when any case disagrees (核对一致性向量)."""
+    hand_over("fenzhi.cli.vectors.command", "check", context.args)
 
 
 class BenchSubject(StrEnum):

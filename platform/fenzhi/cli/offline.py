@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def read_rules(
                 for one in wrong
             )
         )
-    chosen = _national() | (_choices(choices) if choices else {})
+    chosen = {**_national_choices()} | (_choices(choices) if choices else {})
     try:
         method, lines, scale = _method(chosen), _lines(chosen), int(chosen["catalog.score_scale"])
         factor = HospitalFactor(level, _coefficient(coefficient))
@@ -340,7 +341,8 @@ def _choices(path: Path) -> dict[str, str]:
     return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
 
 
-def _national() -> dict[str, str]:
+@cache
+def _national_choices() -> Mapping[str, str]:
     national = national_policy()
     newest = max(value.effective_from for value in national.values)
     resolved = resolve(national.fields, national.values, date(newest.year, 12, 31))
@@ -380,8 +382,8 @@ def _references(path: Path) -> ReferenceCosts:
 
     def take(row: Mapping[str, str]) -> None:
         mean = MeanCost(fen_from_yuan(row["total"]), int(row["n"]))
-        if mean.n < 1:
-            raise ValueError("n is at least 1")
+        if mean.n < 0:
+            raise ValueError("n is below zero")
         if row["level"]:
             by_level[row["group_code"], row["level"]] = mean
         else:
