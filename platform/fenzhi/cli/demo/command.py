@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from fenzhi.access.development_issuer import development_key, issue_development_token
 from fenzhi.access.roles import Role
+from fenzhi.cli.database_roles import DATABASE, drop_database
 from fenzhi.cli.demo import report, sources
 from fenzhi.cli.demo.outcome import Outcome
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow.client import Cast, TokenMaker
+from fenzhi.cli.servers import start_servers
 from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.up import start_detached, stop_platform
 from fenzhi.rules.refusals import Conflict
@@ -28,6 +31,8 @@ from fenzhi.settings import Settings
 from fenzhi.store.session import Database
 
 OK, DOES_NOT_ADD_UP = 0, 1
+DEMONSTRATIONS = frozenset({"990000", "980000"})
+"""Codes of the provinces that demonstrations make: no division has them."""
 
 
 def demo(
@@ -48,7 +53,7 @@ def demo(
         console.print(f"{zh} [dim]{en}[/]", highlight=False)
 
     source = sources.claimed(data) if data is not None else sources.synthetic(cases, seed)
-    status = start_detached(settings, say=say)
+    status = _empty_platform(settings, source.plan.code, say)
     try:
         outcome = asyncio.run(_demonstrate(settings, status, source, console))
         outcome.wall_s = time.monotonic() - began
@@ -69,6 +74,37 @@ def demo(
     return DOES_NOT_ADD_UP if faults else OK
 
 
+def _empty_platform(settings: Settings, province: str, say: Callable[[str, str], None]) -> PlatformStatus:
+    """A running platform without an earlier demonstration (空平台): one that holds demonstrations only starts anew.
+
+    Raises: Conflict DEMO_EXISTS where it holds anything else besides, or lives on a server of somebody else's.
+    """
+    status = start_detached(settings, say=say)
+    provinces = asyncio.run(_provinces(status.app_dsn))
+    if province not in provinces:
+        return status
+    if not provinces <= DEMONSTRATIONS or settings.database_url is not None:
+        raise Conflict(
+            f"演示省 {province} 已存在于此平台。",
+            f"The demonstration's province {province} exists on this platform already.",
+            code="DEMO_EXISTS",
+            hint="换一个状态目录：FENZHI_STATE_DIR / name another state folder by FENZHI_STATE_DIR",
+        )
+    say("平台上只有上一次演示，重新开始。", "The platform holds an earlier demonstration only; starting anew.")
+    stop_platform(settings.state_dir)
+    with start_servers(settings.state_dir) as addresses:
+        drop_database(addresses.superuser_dsn or addresses.owner_dsn, DATABASE)
+    return start_detached(settings, say=say)
+
+
+async def _provinces(app_dsn: str) -> set[str]:
+    database = Database(app_dsn, pool_size=1, application="fenzhi-demo")
+    try:
+        return {tenant["code"] for tenant in await tenants(database) if tenant["kind"] == "province"}
+    finally:
+        await database.close()
+
+
 def token_maker(settings: Settings, database: Database) -> TokenMaker:
     """Makes development tokens for the running platform (开发令牌)."""
     key = development_key(settings.state_dir / "keys" / "development-issuer.pem")
@@ -85,14 +121,6 @@ async def _demonstrate(
 ) -> Outcome:
     database = Database(status.app_dsn, pool_size=2, application="fenzhi-demo")
     try:
-        known = {tenant["code"] for tenant in await tenants(database)}
-        if source.plan.code in known:
-            raise Conflict(
-                f"演示省 {source.plan.code} 已存在于此平台。",
-                f"The demonstration's province {source.plan.code} exists on this platform already.",
-                code="DEMO_EXISTS",
-                hint="先执行 fenzhi down 并清空状态目录，或设置另一个 FENZHI_STATE_DIR / use a fresh FENZHI_STATE_DIR",
-            )
         limits = httpx.Limits(max_connections=16)
         async with httpx.AsyncClient(base_url=status.api_url, timeout=120, limits=limits) as http:
             columns = (
