@@ -66,7 +66,10 @@ async def test_a_standing_is_registered_once_per_key(world: World) -> None:
 async def test_all_faults_of_an_order_at_once(world: World) -> None:
     city = await world.client("410100", Role.CITY_SETTLEMENT_CLERK)
     bad = order(
-        level="grand", coefficients=[{"insurance": "employee", "coefficient": "-1"}], agreementUntil="2024-01-01", document=" "
+        level="grand",
+        coefficients=[{"insurance": "employee", "coefficient": "-1"}],
+        agreementUntil="2024-01-01",
+        document=" ",
     )
     errors = (await city.gql(REGISTER, {"i": bad}))["hospitalStandingRegister"]["userErrors"]
     assert [e["code"] for e in errors] == ["LEVEL_UNKNOWN", "COEFFICIENT_RANGE", "DATES_REVERSED", "DOCUMENT_MISSING"]
@@ -86,7 +89,9 @@ async def test_a_role_without_the_duty_is_refused(world: World) -> None:
 
 async def test_no_token_no_answer(world: World) -> None:
     client = await world.client("H41010001", Role.HOSPITAL_VIEWER)
-    response = await client.http.post("/graphql", json={"query": "{ __typename }"}, headers={"authorization": "Bearer x.y.z"})
+    response = await client.http.post(
+        "/graphql", json={"query": "{ __typename }"}, headers={"authorization": "Bearer x.y.z"}
+    )
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "UNAUTHENTICATED"
 

@@ -41,7 +41,9 @@ def test_every_type_is_described() -> None:
 def test_fields_say_their_chinese_term() -> None:
     plumbing = {"id", "edges", "nodes", "node", "cursor", "pageInfo", "messageEn", "query", "mutation"}
     english_only = [
-        f"{t}.{f}" for t, f, field in FIELDS if f not in plumbing and not f.endswith("En") and not HAN.search(field.description or "")
+        f"{t}.{f}"
+        for t, f, field in FIELDS
+        if f not in plumbing and not f.endswith("En") and not HAN.search(field.description or "")
     ]
     assert english_only == []
 
