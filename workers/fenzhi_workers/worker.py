@@ -85,7 +85,7 @@ class NightShift:
         """Listen for rings while Redis is there; when it goes, come back when it returns."""
         shift = self
 
-        async def run_job(_ctx: dict[Any, Any], *args: Any, **_kwargs: Any) -> None:
+        async def run_job(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
             await shift.carry_out(uuid.UUID(str(args[0])))
 
         while True:
