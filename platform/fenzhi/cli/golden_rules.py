@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+from fenzhi.cli.golden_catalog_rules import CATALOG_RULES
 from fenzhi.cli.golden_files import Names
 from fenzhi.cli.golden_money_rules import MONEY_RULES
 from fenzhi.cli.golden_values import (
@@ -296,6 +297,7 @@ RULES: Mapping[str, GoldenRule] = {
     "clearing.quarters": _clearing_quarters,
     "clearing.final": _clearing_final,
     **MONEY_RULES,
+    **CATALOG_RULES,
     "scorecard.cmi": _scorecard_cmi,
     "scorecard.indexes": _scorecard_indexes,
 }
