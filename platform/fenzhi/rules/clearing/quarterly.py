@@ -7,7 +7,7 @@ budget, a wrong deduction are simply in the new sums, and only the difference to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 
@@ -140,6 +140,11 @@ class QuarterRun:
     accounts: dict[Account, int]
     share_base: Fraction
     """Σ points, or Σ points × ratio when renormalised (分摊基数), in 10^-d points."""
+
+    @property
+    def paid_point_value(self) -> PointValue:
+        """The point value that is paid (实付点值): of the fund shared at the point-value method; floating, the same."""
+        return replace(self.point_value, fund_fen=sum(line.priced_share_fen for line in self.lines))
 
 
 def clear_quarter(

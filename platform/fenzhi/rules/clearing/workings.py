@@ -6,13 +6,16 @@ read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
+from fenzhi.rules.clearing.annual_clearing import DEFAULT_ORDER, AnnualLine, AnnualRun, AnnualStep
 from fenzhi.rules.clearing.assessment import AssessmentBase
 from fenzhi.rules.clearing.presettlement import MonthMethod, MonthRun
 from fenzhi.rules.clearing.quarterly import QuarterMode, QuarterRun
 from fenzhi.rules.clearing.shares import PayBy, ShareMethod
 from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.point_value.point_value_methods import PointValueMethod
 from fenzhi.rules.quantities import decimal_places, yuan_from_fen
 from fenzhi.rules.working import Step, Working
 
@@ -35,14 +38,76 @@ _SHARE_TEXTS = {
 
 def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
     """The working of one hospital of a quarter run (季度结算单计算过程), posting order, zero steps left out."""
+    steps = share_steps(run, line)
+    _below_gross(steps, run, line)
+    _deposit(steps, line, run.terms.deposit_rate, run.terms.documents.get("deposit.rate", ""))
+    steps.append(_payable(line))
+    steps.append(
+        Step(
+            "clearing.transfer",
+            "本次拨付＝应拨付 − 当年已拨付 − 往年应收抵扣；为负表示应由机构退回，不作截断。",
+            "Transfer: payable − payments recorded − offsets; negative means the hospital owes it, never clipped.",
+            (
+                ("payable", yuan_from_fen(line.payable_fen)),
+                ("payments_recorded", yuan_from_fen(line.payments_recorded_fen)),
+                ("offsets", yuan_from_fen(line.offsets_fen)),
+                ("transfer", yuan_from_fen(line.transfer_fen)),
+            ),
+        )
+    )
+    return tuple(steps)
+
+
+def annual_working(run: AnnualRun, line: AnnualLine) -> Working:
+    """The working of one hospital of an annual run (年度结算单计算过程), in the policy's order, zero steps left out."""
+    own = line.line
+    documents = run.year.terms.documents
+    steps = share_steps(run.year, own)
+    _below_gross(steps, run.year, own, run.terms.order, line)
+    _deposit(steps, own, run.year.terms.deposit_rate, documents.get("deposit.rate", ""))
+    if line.deposit_released_fen or line.final.deposit_forfeited_fen:
+        steps.append(
+            Step(
+                "clearing.deposit_release",
+                "年末返还质量保证金；没收额＝应留额 ×（1 − 返还比例），四舍五入到分。",
+                "The deposit returns at the end of the year; forfeited: target × (1 − share released), half up to the fen.",
+                (
+                    ("deposit", yuan_from_fen(own.deposit_withheld_fen)),
+                    ("released", yuan_from_fen(line.deposit_released_fen)),
+                    ("forfeited", yuan_from_fen(line.final.deposit_forfeited_fen)),
+                ),
+                documents.get("annual.deposit_release", ""),
+            )
+        )
+    steps.append(
+        Step(
+            "clearing.final",
+            "年度最终拨付＝清算额 − 当年已拨付 − 往年应收抵扣 − 预付金 − 没收保证金；为负表示应由机构退回，不作截断。",
+            "Final: cleared − payments recorded − offsets − advance − deposit forfeited; negative means the hospital owes it.",
+            (
+                ("cleared", yuan_from_fen(own.cleared_fen)),
+                ("payments_recorded", yuan_from_fen(own.payments_recorded_fen)),
+                ("offsets", yuan_from_fen(own.offsets_fen)),
+                ("advance", yuan_from_fen(line.final.advance_fen)),
+                ("forfeited", yuan_from_fen(line.final.deposit_forfeited_fen)),
+                ("final", yuan_from_fen(line.final.final_fen)),
+            ),
+        )
+    )
+    return tuple(steps)
+
+
+def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
+    """The steps from the pool to gross (自基金池至应付的步骤)."""
     terms = run.terms
-    value = run.point_value
+    value = run.paid_point_value
     zh, en = _SHARE_TEXTS[terms.shares.method]
     if terms.shares.pay_by is PayBy.PRINTED_POINT_VALUE:
         zh += "按公布点值支付，差额记入点值尾差账户。"
         en += " Paid at the printed point value; the difference goes to the rounding account."
     span_zh, span_en = ("年初至本季末累计。", " Year to date.") if terms.mode is QuarterMode.CUMULATIVE else ("", "")
     steps = [
+        *_priced(run, line),
         Step(
             f"clearing.share.{terms.shares.method.value}",
             zh + span_zh,
@@ -59,37 +124,107 @@ def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
         ),
         _remainder(line, value.printed(terms.shares.printed_decimals), value.points_decimals, provisional=True),
     ]
-    _taken(steps, line, Account.DEDUCTIONS, "clearing.deductions", "审核扣款。", "Audit deductions.", "")
-    _taken(steps, line, Account.BANDS, "clearing.bands", "分担扣减。", "Withheld by bands.", "")
-    _taken(steps, line, Account.BONUSES, "clearing.bonuses", "奖励。", "Bonuses.", "")
-    base_zh, base_en = (
-        ("应付", "gross") if terms.assessment_base is AssessmentBase.GROSS else ("应付减扣款", "gross less deductions")
-    )
-    _taken(
-        steps,
-        line,
-        Account.ASSESSMENT,
-        "clearing.assessment",
-        f"考核扣减＝{base_zh} ×（1 − 考核系数），四舍五入到分。",
-        f"Withheld by the assessment: {base_en} × (1 − coefficient), half up to the fen.",
-        terms.documents.get("assessment.acts_on", ""),
-    )
-    _deposit(steps, line, terms.deposit_rate, terms.documents.get("deposit.rate", ""))
-    steps.append(_payable(line))
-    steps.append(
-        Step(
-            "clearing.transfer",
-            "本次拨付＝应拨付 − 当年已拨付 − 往年应收抵扣；为负表示应由机构退回，不作截断。",
-            "Transfer: payable − payments recorded − offsets; negative means the hospital owes it, never clipped.",
-            (
-                ("payable", yuan_from_fen(line.payable_fen)),
-                ("payments_recorded", yuan_from_fen(line.payments_recorded_fen)),
-                ("offsets", yuan_from_fen(line.offsets_fen)),
-                ("transfer", yuan_from_fen(line.transfer_fen)),
-            ),
+    if line.floor_fen:
+        steps.append(
+            Step(
+                "clearing.floor",
+                "病例保底补足额，由病例保底账户支付，含在应付内。",
+                "What lifts cases to their floor, paid by the floor account, within gross.",
+                (("floor", yuan_from_fen(line.floor_fen)),),
+                terms.documents.get("clearing.case_floor", ""),
+            )
         )
+    return steps
+
+
+def _priced(run: QuarterRun, line: StatementLine) -> list[Step]:
+    """How the point-value method changed what is shared; nothing where it floats (点值方式步骤)."""
+    method = run.terms.price.method
+    if method is PointValueMethod.FLOATING:
+        return []
+    paid = run.paid_point_value
+    places = run.terms.shares.printed_decimals
+    return [
+        Step(
+            f"clearing.point_value.{method.value}",
+            f"{_METHOD_ZH[method]}；与按浮动点值分摊额的差额记入点值差额账户或点值封顶结余账户。",
+            f"Point value: {method.value}; the difference to the floating share goes to the point-value or cap-excess account.",
+            (
+                ("floating_point_value", run.point_value.printed(places)),
+                ("paid_point_value", paid.printed(places)),
+                ("floating_share", yuan_from_fen(line.default_share_fen)),
+                ("priced_share", yuan_from_fen(line.priced_share_fen)),
+                ("difference", yuan_from_fen(line.default_share_fen - line.priced_share_fen)),
+            ),
+            run.terms.documents.get("point_value.method", ""),
+        )
+    ]
+
+
+_METHOD_ZH = {
+    PointValueMethod.FIXED: "按固定点值支付",
+    PointValueMethod.CORRIDOR: "浮动点值，设上下限",
+    PointValueMethod.ELASTIC: "弹性点值：基准量按固定点值，增量浮动",
+    PointValueMethod.BUDGET: "按预算点值支付",
+    PointValueMethod.BARGAINED: "按协商点值支付",
+}
+
+
+def _below_gross(
+    steps: list[Step],
+    run: QuarterRun,
+    line: StatementLine,
+    order: Sequence[AnnualStep] = DEFAULT_ORDER,
+    annual: AnnualLine | None = None,
+) -> None:
+    """Deductions, bands and assessment in their order (应付以下各步)."""
+    terms = run.terms
+    for step in order:
+        match step:
+            case AnnualStep.DEDUCTIONS:
+                _taken(steps, line, Account.DEDUCTIONS, "clearing.deductions", "审核扣款。", "Audit deductions.", "")
+            case AnnualStep.BANDS:
+                if annual is not None and (annual.bands.surplus_fen or annual.bands.overspend_fen):
+                    steps.append(_band_step(annual))
+                _taken(steps, line, Account.BANDS, "clearing.bands", "分担扣减。", "Withheld by bands.", "")
+                _taken(steps, line, Account.BONUSES, "clearing.bonuses", "奖励。", "Bonuses.", "")
+            case AnnualStep.ASSESSMENT:
+                base_zh, base_en = _BASES[terms.assessment_base]
+                _taken(
+                    steps,
+                    line,
+                    Account.ASSESSMENT,
+                    "clearing.assessment",
+                    f"考核扣减＝{base_zh} ×（1 − 考核系数），四舍五入到分。",
+                    f"Withheld by the assessment: {base_en} × (1 − coefficient), half up to the fen.",
+                    terms.documents.get("assessment.acts_on", ""),
+                )
+            case _:
+                pass
+
+
+_BASES = {
+    AssessmentBase.GROSS: ("应付", "gross"),
+    AssessmentBase.GROSS_LESS_DEDUCTIONS: ("应付减扣款", "gross less deductions"),
+    AssessmentBase.RUNNING: ("按次序至本步的余额", "what the order has left so far"),
+}
+
+
+def _band_step(line: AnnualLine) -> Step:
+    bands = line.bands
+    return Step(
+        "clearing.band_result",
+        "分档：结余为应付大于审核后记账的部分，按档留用；超支为不足的部分，按档由基金分担，资金来源不足时同比。",
+        "Bands: a surplus is kept by its bands; an overspend is borne by the fund by its bands, pro rata when the sources are short.",
+        (
+            ("ratio", "" if bands.ratio is None else decimal_places(bands.ratio, 6)),
+            ("surplus", yuan_from_fen(bands.surplus_fen)),
+            ("kept", yuan_from_fen(bands.kept_fen)),
+            ("overspend", yuan_from_fen(bands.overspend_fen)),
+            ("borne_by_fund_if_funded", yuan_from_fen(bands.bonus_fen)),
+            ("bonus_paid", yuan_from_fen(line.line.bonuses_fen)),
+        ),
     )
-    return tuple(steps)
 
 
 def month_working(run: MonthRun, line: StatementLine) -> Working:
