@@ -9,7 +9,8 @@ import pytest
 
 from fenzhi.cli.main import run
 from fenzhi.rules.catalog.dialect_faults import Severity
-from fenzhi.rules.catalog.dialect_text import CatalogDocument, published_code, read_dialect, write_dialect
+from fenzhi.rules.catalog.dialect_text import CatalogDocument, published_code, read_dialect
+from fenzhi.rules.catalog.dialect_writing import write_dialect
 from fenzhi.rules.catalog.dialects import DIALECTS
 from fenzhi.rules.catalog.disease_group import GroupKind, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables, ProcedureEntry
@@ -248,3 +249,17 @@ def test_codes_of_another_edition_are_told_not_guessed() -> None:
     document = read("dx_code,main_ops,score\nZ99.9,92.2800x099,5\nI10.x,,3\n", tables=TABLES)
     assert warnings(document) == {"diagnosis_unknown": 1, "procedure_unknown": 1}
     assert len(document.groups) == 2
+
+
+def test_what_two_dialects_read_differently_is_told() -> None:
+    content = b'dx_code,main_ops,score\nK35.8,"47.0100,54.2100",5\n'
+    document = read_dialect(content, None, NONE)
+    assert document.dialect.name == "comma_and" and warnings(document) == {"dialect_ambiguous": 1}
+    assert "comma_any" in document.faults[0].en
+    sure = read_dialect(b'dx_code,main_ops,score\nK35.8,"47.0100,54.2100/39.9500",5\n', None, NONE)
+    assert sure.dialect.name == "comma_and" and warnings(sure) == {}
+
+
+def test_a_granularity_that_the_code_contradicts_is_told() -> None:
+    document = read("dx_code,dx_granularity,score\nK35.8,3,5\nK35,3,5\n")
+    assert warnings(document) == {"granularity_differs": 1} and document.faults[0].row == 2

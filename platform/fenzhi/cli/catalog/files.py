@@ -17,7 +17,8 @@ import yaml
 from fenzhi.cli.catalog.code_tables import Interventions, read_code_tables
 from fenzhi.rules.catalog.catalog_text import write_catalog
 from fenzhi.rules.catalog.dialect_faults import CatalogFault, Severity
-from fenzhi.rules.catalog.dialect_text import CatalogDocument, read_dialect, write_dialect
+from fenzhi.rules.catalog.dialect_text import CatalogDocument, read_dialect
+from fenzhi.rules.catalog.dialect_writing import write_dialect
 from fenzhi.rules.catalog.dialects import DIALECTS, Dialect
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
 from fenzhi.rules.catalog.edition import CodeTables

@@ -15,6 +15,7 @@ auxiliary_catalog.py subtypes of a group: gates, triggers, the highest alone
 layers.py            how many groups a layer has
 dialects.py          the grammars in which catalogs are published
 dialect_text.py      a catalog of any dialect in and, byte for byte, out again
+dialect_writing.py   groups written in a dialect
 dialect_records.py   cutting a file into rows that keep their text
 dialect_faults.py    what can be wrong with a catalog file, in words
 lint.py              groups no case can reach, or that contend for one

@@ -106,6 +106,9 @@ WARNINGS: Mapping[str, Words] = {
     "groups_differ_only_in_main": ("与另一病种仅主要与相关手术操作互换。", "Differs from another group only in what is main.", *_CHECK),
     "kind_words_mixed": ("综合病种同时以 0 和 2 表示，均按综合病种读取。", "Comprehensive is written both 0 and 2; both were read so.", *_CHECK),
     "cell_filled_down": ("诊断空白，沿用上一行(合并单元格)。", "A blank diagnosis took that of the row above (merged cells).", *_CHECK),
+    "dialect_ambiguous": (
+        "几种方言都能无误读出，含义不同；请指明方言。", "Several dialects read the file without more errors, with different meaning: name the dialect.",
+        "用 --dialect 指明方言。", "Name it by --dialect."),
     "diagnosis_from_group_code": ("诊断取自病种编码。", "The diagnosis was taken from the group code.", *_CHECK),
 }  # fmt: skip
 

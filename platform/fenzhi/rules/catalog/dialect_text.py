@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from fenzhi.rules.catalog.catalog_text import CLASS_COLUMN, COLUMNS
 from fenzhi.rules.catalog.conjunctions import Conjunction, conjunction_text, is_procedure_code
 from fenzhi.rules.catalog.dialect_faults import CatalogFault, Severity, catalog_fault
-from fenzhi.rules.catalog.dialect_records import HEADER_WITHIN, cut_records, decoded, is_header, quoted
+from fenzhi.rules.catalog.dialect_records import HEADER_WITHIN, cut_records, decoded, is_header
 from fenzhi.rules.catalog.dialects import (
     CLASS_WORDS,
     DIALECTS,
@@ -28,7 +27,6 @@ from fenzhi.rules.catalog.dialects import (
     half_width,
     insurance_letters,
     parse_procedures,
-    procedures_cell,
     restored_zeros,
 )
 from fenzhi.rules.catalog.disease_group import (
@@ -92,33 +90,6 @@ def published_code(group: DiseaseGroup) -> str:
     return group.group_code.partition(KEY_MARK)[0]
 
 
-def write_dialect(groups: Iterable[DiseaseGroup], dialect: Dialect) -> bytes:
-    """A catalog of these groups in a dialect (按方言写出目录): UTF-8 CSV under the platform's own headers.
-
-    What is written reads back, in the same dialect, as the same groups.
-    """
-    lines = [",".join((*COLUMNS, CLASS_COLUMN))]
-    for group in groups:
-        cells = (
-            group.sequence,
-            group.group_code,
-            group.diagnosis,
-            group.diagnosis_name,
-            str(int(group.granularity)),
-            procedures_cell(group.main_procedures, dialect),
-            group.main_procedure_names,
-            procedures_cell(group.related_procedures, dialect),
-            group.related_procedure_names,
-            dialect.kind_words[0 if group.kind is GroupKind.CORE else 1],
-            str(group.level),
-            format(group.score, "f"),
-            "1" if group.grassroots else "0",
-            group.procedure_class.value if group.procedure_class else "",
-        )
-        lines.append(",".join(quoted(cell) for cell in cells))
-    return ("\n".join(lines) + "\n").encode()
-
-
 def read_dialect(
     content: bytes, dialect: Dialect | None, tables: CodeTables, *, score_places: int | None = None
 ) -> CatalogDocument:
@@ -130,13 +101,22 @@ def read_dialect(
     if dialect is not None:
         return _Reader(dialect, tables, score_places).read(content)
     read = [_Reader(one, tables, score_places).read(content) for one in DIALECTS.values()]
-    return min(
-        read,
-        key=lambda document: (
-            len([one for one in document.faults if one.severity is Severity.ERROR]),
-            len(document.faults),
-        ),
-    )
+    ranked = sorted(read, key=lambda one: (sum(one.counts(Severity.ERROR).values()), len(one.faults)))
+    best = ranked[0]
+    errors = sum(best.counts(Severity.ERROR).values())
+    rivals = [
+        one.dialect.name
+        for one in ranked[1:]
+        if sum(one.counts(Severity.ERROR).values()) == errors and _asks(one) != _asks(best)
+    ]
+    if not rivals:
+        return best
+    told = catalog_fault("dialect_ambiguous", 1, "", best.dialect.name, ", ".join(rivals))
+    return replace(best, faults=(told, *best.faults))
+
+
+def _asks(document: CatalogDocument) -> list[tuple[Conjunction, Conjunction]]:
+    return [(group.main_procedures, group.related_procedures) for group in document.groups]
 
 
 class _Reader:
@@ -275,6 +255,9 @@ class _Reader:
             keys.extend(found)
         if len(keys) > 1:
             row.fault("diagnosis_range", column, raw, " ".join(keys[:12]))
+        stated = row.cell("dx_granularity")
+        if stated and any(stated != str(int(granularity_of(key) or 0)) for key in keys):
+            row.fault("granularity_differs", "dx_granularity", stated)
         if self._tables.diagnoses:
             for key in keys:
                 if not self._tables.knows_diagnosis(key):
