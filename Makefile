@@ -10,7 +10,7 @@ export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check probes battery bench test-system lock clean
+.PHONY: help setup demo up test check probes battery bench test-system schema docs lock clean
 
 help: ## List the targets (目标清单)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ test-system: setup ## The tests on servers given by FENZHI_TEST_DATABASE_URL and
 	@test -n "$$FENZHI_TEST_DATABASE_URL" && test -n "$$FENZHI_TEST_REDIS_URL" || \
 	  { echo "Set FENZHI_TEST_DATABASE_URL (a superuser's DSN) and FENZHI_TEST_REDIS_URL."; exit 2; }
 	$(BIN)/python -m pytest $(ARGS)
+
+schema: setup ## Write the committed GraphQL schema anew (导出接口定义)
+	$(BIN)/python -m fenzhi_graphql.print_schema
+
+docs: setup ## Write the generated pages: refusals, rule map, settings (生成文档)
+	$(BIN)/python -m fenzhi.cli.documents docs
 
 lock: ## Resolve the dependencies anew into requirements.lock (更新依赖锁定); needs uv
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --extra dev --python-version 3.11 \

@@ -68,7 +68,7 @@ def refusal_index() -> str:
         (
             "# 清单上报结论代码 Intake findings",
             "",
-            "由 `python -m fenzhi.cli.refusal_pages docs/refusals` 生成。 / Generated; edit the registry, not the pages.",
+            "由 `make docs` 生成。 / Generated; edit the registry, not the pages.",
             "",
             "| 代码 code | 规则 rule | 严重程度 severity | 说明 |",
             "|---|---|---|---|",
