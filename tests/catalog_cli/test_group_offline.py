@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -128,6 +130,10 @@ def test_the_engine_gives_what_the_rules_give_for_every_claim(shared: Path) -> N
     ]
     lines = list(group_lines(cases, rules, verify=4_000, batch=1_500))
     assert [one["row"] for one in lines] == list(range(2, 4_002))
+    with gzip.open(data / "discharges_desynpuf_dev.csv.gz", "rt", encoding="utf-8") as file:
+        assert [one["case_id"] for one in lines] == [
+            row["case_id"] for _, row in zip(range(4_000), csv.DictReader(file), strict=False)
+        ]
     assert sum(one.get("group_code") is not None for one in lines) > 50
 
 

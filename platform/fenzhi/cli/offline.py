@@ -218,7 +218,7 @@ def _mapped_cases(path: Path, columns: ColumnMap, rules: OfflineRules) -> Iterat
     try:
         for batch in reader.batches():
             try:
-                cells = connection.run(statement, {"rows": pa.Table.from_batches([batch])}).sort_by("ordinal")
+                cells = connection.run(statement, {"rows": _numbered(batch)}).sort_by("ordinal")
             except EngineFailed as error:
                 raise reader.refusal(error) from error
             for one in cells.to_pylist():
@@ -243,6 +243,11 @@ def _mapped_cases(path: Path, columns: ColumnMap, rules: OfflineRules) -> Iterat
                 ),
             ),
         )
+
+
+def _numbered(batch: pa.RecordBatch) -> pa.Table:
+    """The rows with their place, which the database need not keep (行序)."""
+    return pa.Table.from_batches([batch]).append_column("ordinal", pa.array(range(batch.num_rows), pa.int64()))
 
 
 def _mapped_case(row: int, cells: Mapping[str, Any], rules: OfflineRules) -> OfflineCase:

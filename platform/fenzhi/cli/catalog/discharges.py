@@ -455,7 +455,7 @@ def _refused(code: str, where: str, saw: str, why: tuple[str, str], remedy: tupl
 
 
 def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
-    """Rows → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level, coefficient."""
+    """Numbered rows (`ordinal`) → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level, coefficient."""
 
     def cell(column: str | None) -> str:
         return _cell(reader, columns, column) if column is not None else "''"
@@ -475,7 +475,7 @@ def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
     }
     return f"""
 WITH cells AS (
-  SELECT row_number() OVER () AS ordinal, {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped,
+  SELECT ordinal, {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped,
          {_joined(dx)} AS dx_cell, {_joined(px)} AS px_cell, {cell(columns.cost)} AS cost_text,
          {", ".join(f"{cell(column)} AS {name}" for name, column in named.items())} FROM rows
 ), parsed AS (SELECT *, {_cleaned("cost_text", columns)} AS cost_clean FROM cells
