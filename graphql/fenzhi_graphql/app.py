@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from cross_web import HTTPException, StarletteRequestAdapter
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWKSet
@@ -18,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from strawberry.asgi import GraphQL
-from strawberry.http import GraphQLHTTPResponse
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from fenzhi.access.roles import Role
-from fenzhi.access.tokens import Unauthenticated, Verifier
+from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
 from fenzhi.logs import configure_logging
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
@@ -33,6 +34,8 @@ from fenzhi_graphql.catalog.rest import catalog_routes
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.jobs.rest import job_routes
 from fenzhi_graphql.limits import BODY_MOST
+from fenzhi_graphql.persisted import Operations, RequestRefused, read_body, request_of
+from fenzhi_graphql.rate import Budgets, RateLimited, Rates
 from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
 from fenzhi_graphql.sign_in import SignIn
 from fenzhi_graphql.submission.rest import UPLOAD_MOST, submission_routes
@@ -41,8 +44,18 @@ UPLOAD_PREFIXES = ("/v1/batches/", "/v1/code-tables/", "/v1/catalog-editions/")
 """Paths that take large bodies (上传路径)."""
 
 
+class ReadRequest(StarletteRequestAdapter):
+    """A request whose body was read, checked and completed before the view was called (已读请求)."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.body: dict[str, Any] = request.state.body
+
+
 class FenzhiView(GraphQL[Context, None]):
     """GraphQL over POST with JSON, nothing else: no GET, no batching, no multipart, no page in the browser, no subscriptions."""
+
+    request_adapter_class = ReadRequest
 
     def __init__(self, schema: FenzhiSchema, cursor_key: bytes) -> None:
         super().__init__(schema, graphql_ide=None, allow_queries_via_get=False, multipart_uploads_enabled=False)
@@ -55,6 +68,17 @@ class FenzhiView(GraphQL[Context, None]):
             request_id=request.state.request_id,
             cursor_key=self._cursor_key,
             idempotency_header=request.headers.get("idempotency-key", ""),
+            charge=request.state.charge,
+        )
+
+    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
+        """The operation of the request."""
+        body = request.body
+        return GraphQLRequestData(
+            query=body["query"],
+            variables=body.get("variables"),
+            operation_name=body.get("operationName"),
+            extensions=body.get("extensions"),
         )
 
     async def process_result(self, request: Any, result: ExecutionResult, strict: bool = False) -> GraphQLHTTPResponse:
@@ -89,6 +113,8 @@ def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
     headers = {"www-authenticate": "Bearer"} if exc.http_status == 401 else {}
     if exc.http_status == 503:
         headers["retry-after"] = "2"
+    if isinstance(exc, RateLimited):
+        headers["retry-after"] = str(exc.retry_after_s)
     return JSONResponse({"error": body}, status_code=exc.http_status, headers=headers)
 
 
@@ -98,16 +124,20 @@ async def _refused(request: Request, exc: Exception) -> Response:
 
 
 def verifier_of(settings: Settings) -> Verifier:
-    """The trusted keys of the one issuer (可信公钥). Raises: ValueError when there is none."""
+    """The trusted keys of the one issuer (可信公钥), read again when they rotate. Raises: ValueError when there is none."""
     path = settings.token_keys_file
     if path is None:
         raise ValueError("no issuer: set FENZHI_JWT_ISSUER and FENZHI_JWT_PUBLIC_KEYS")
-    jwks = PyJWKSet.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-    keys: dict[str, EllipticCurvePublicKey | RSAPublicKey] = {}
-    for jwk in jwks.keys:
-        if jwk.key_id and isinstance(jwk.key, EllipticCurvePublicKey | RSAPublicKey):
-            keys[jwk.key_id] = jwk.key
-    return Verifier(issuer=settings.token_issuer, audience=settings.jwt_audience, keys=keys)
+
+    def read() -> dict[str, PublicKey]:
+        jwks = PyJWKSet.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return {
+            jwk.key_id: jwk.key
+            for jwk in jwks.keys
+            if jwk.key_id and isinstance(jwk.key, EllipticCurvePublicKey | RSAPublicKey)
+        }
+
+    return Verifier(issuer=settings.token_issuer, audience=settings.jwt_audience, keys=TrustedKeys(read))
 
 
 def routes(cursor_key: bytes) -> list[Route]:
@@ -117,9 +147,19 @@ def routes(cursor_key: bytes) -> list[Route]:
 
     async def graphql(request: Request) -> Response:
         request.state.subject = await request.app.state.sign_in.subject(request)
-        may_introspect = request.state.subject.role is Role.INTEGRATION_DEVELOPER
-        view = free if may_introspect else closed
-        return await view.run(request)
+        is_developer = request.state.subject.role is Role.INTEGRATION_DEVELOPER
+        body = request_of(await read_body(request))
+        request.state.body = request.app.state.operations.resolve(body, may_write=is_developer)
+        view = free if is_developer else closed
+        try:
+            response = await view.run(request)
+        except HTTPException as exc:
+            raise RequestRefused("请求无法执行。", exc.reason) from exc
+        retry_after_s = getattr(request.state, "retry_after_s", None)
+        if retry_after_s is not None:
+            response.status_code = 429
+            response.headers["retry-after"] = str(retry_after_s)
+        return response
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -138,17 +178,32 @@ def routes(cursor_key: bytes) -> list[Route]:
     ]
 
 
-def application(platform: Platform, verifier: Verifier, cursor_key: bytes) -> Starlette:
+def application(
+    platform: Platform,
+    verifier: Verifier,
+    cursor_key: bytes,
+    *,
+    budgets: Budgets | None = None,
+    operations: Operations | None = None,
+) -> Starlette:
     """The application over an open platform (应用). Tests build it this way too."""
     app = Starlette(routes=routes(cursor_key), exception_handlers={FenzhiError: _refused})
     app.state.platform = platform
-    app.state.sign_in = SignIn(verifier, platform)
+    app.state.sign_in = SignIn(verifier, platform, budgets)
+    app.state.operations = operations or Operations()
     return app
 
 
 def wrapped(app: Any) -> Envelope:
     """The application inside its envelope of limits."""
     return Envelope(app, deadline_s=15, body_most=BODY_MOST, upload_most=UPLOAD_MOST, upload_prefixes=UPLOAD_PREFIXES)
+
+
+def rates_of(settings: Settings) -> Rates:
+    """The budget of one client from the settings (流量参数)."""
+    return Rates(
+        units_per_s=settings.rate_units_per_s, burst=settings.rate_burst_units, at_once=settings.rate_requests_at_once
+    )
 
 
 def master_key_of(settings: Settings) -> bytes:
@@ -175,7 +230,10 @@ def create_app() -> Any:
             app_dsn, redis_url, master_key, is_development=settings.development, application="fenzhi-api"
         ) as platform:
             app.state.platform = platform
-            app.state.sign_in = SignIn(verifier_of(settings), platform)
+            app.state.sign_in = SignIn(verifier_of(settings), platform, Budgets(rates_of(settings)))
+            app.state.operations = Operations.read(
+                settings.persisted_operations, trusted_only=settings.trusted_operations_only
+            )
             yield
 
     app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})

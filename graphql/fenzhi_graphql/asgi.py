@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from starlette.responses import JSONResponse
 
+from fenzhi.rules.refusals import FenzhiError
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,27 +27,56 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _log = structlog.get_logger("fenzhi.api")
 
 
-class BodyTooLarge(Exception):
+BODY_IDLE_S = 15.0
+"""How long a client may send nothing of a body it has begun (请求体停顿上限)."""
+
+
+class BodyTooLarge(FenzhiError):
     """The body is larger than this path takes (请求体过大)."""
+
+    code = "BODY_TOO_LARGE"
+    http_status = 413
+
+    def __init__(self, most: int = 0) -> None:
+        super().__init__(f"请求体超过 {most} 字节。", f"The body exceeds {most} bytes.")
+
+
+class BodySlow(FenzhiError):
+    """The body did not arrive in time (请求体过慢)."""
+
+    code = "BODY_SLOW"
+    http_status = 408
+
+    def __init__(self) -> None:
+        super().__init__("请求体未在时限内到达。", "The body did not arrive in time.")
 
 
 class Envelope:
     """Wraps every request: id, deadline, body cap, log line (请求外层)."""
 
     def __init__(
-        self, app: App, *, deadline_s: float, body_most: int, upload_most: int, upload_prefixes: tuple[str, ...]
+        self,
+        app: App,
+        *,
+        deadline_s: float,
+        body_most: int,
+        upload_most: int,
+        upload_prefixes: tuple[str, ...],
+        body_idle_s: float = BODY_IDLE_S,
     ) -> None:
         self._app = app
         self._deadline_s = deadline_s
         self._body_most = body_most
         self._upload_most = upload_most
         self._upload_prefixes = upload_prefixes
+        self._body_idle_s = body_idle_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         path: str = scope["path"]
@@ -56,14 +87,26 @@ class Envelope:
         status = 500
         started = False
         received = 0
+        is_whole = False
+        stated = headers.get(b"content-length", b"")
+        is_stated_too_large = stated.isdigit() and int(stated[:20]) > most
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_whole
+            if is_whole:
+                return await receive()
+            if is_stated_too_large:
+                raise BodyTooLarge(most)
+            try:
+                async with asyncio.timeout(self._body_idle_s):
+                    message = await receive()
+            except TimeoutError as exc:
+                raise BodySlow from exc
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
                 if received > most:
-                    raise BodyTooLarge
+                    raise BodyTooLarge(most)
             return message
 
         async def named(message: Message) -> None:
@@ -88,8 +131,8 @@ class Envelope:
         try:
             async with asyncio.timeout(None if streams else self._deadline_s * (12 if is_upload else 1)):
                 await self._app(scope, counted, named)
-        except BodyTooLarge:
-            await answer(413, "BODY_TOO_LARGE", f"请求体超过 {most} 字节。", f"The body exceeds {most} bytes.")
+        except (BodyTooLarge, BodySlow) as exc:
+            await answer(exc.http_status, exc.code, exc.zh, exc.en)
         except TimeoutError:
             await answer(503, "DEADLINE", "处理超时，请稍后重试。", "The request took too long; try again.")
         except Exception as exc:
@@ -97,6 +140,8 @@ class Envelope:
             await answer(500, "INTERNAL", f"内部错误，请求号 {request_id}。", f"Internal error, request {request_id}.")
         finally:
             state = scope.get("state", {})
+            if leave := state.pop("leave", None):
+                leave()
             _log.info(
                 "request",
                 request_id=request_id,

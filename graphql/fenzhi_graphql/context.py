@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from strawberry.types import Info as StrawberryInfo
@@ -19,7 +20,8 @@ class Context:
     request_id: str
     cursor_key: bytes
     idempotency_header: str = ""
-    cost: int = 0
+    charge: Callable[[int], None] = lambda _units: None
+    """Takes the cost of a document off the caller's budget."""
 
     def request(self, operation: str, key: str, order: dict[str, object]) -> Request:
         """A request to act, its idempotency key from the input or, when that is blank, from the header."""

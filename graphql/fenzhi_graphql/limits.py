@@ -1,13 +1,16 @@
-"""Limits on what one request may ask (请求限额), checked before anything runs.
+"""Limits on what one request may ask (请求限额), checked before anything is validated or run.
 
-The library limits depth and tokens but not cost, and its own alias limiter follows fragment spreads without bound. Everything here works on
-the parsed document with one visit per node and a bound on fragment expansion.
+The library limits tokens but not cost, its alias limiter follows fragment spreads without bound (24 doublings hang it), and its validation
+rules compare every field of a name with every other. So a document is weighed here first, by the text and then by one bounded walk: every
+field, spread and inline fragment walked counts, and the walk ends when the count is used up, however often fragments double.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -19,20 +22,48 @@ from graphql import (
     IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    ValidationRule,
     VariableNode,
 )
-from strawberry.extensions import AddValidationRules
+from strawberry.extensions import SchemaExtension
 
+from fenzhi.access.roles import KIND_OF_ROLE, TenantKind
+from fenzhi_graphql.context import Context
+
+DEPTH_OF_LEVEL: Mapping[TenantKind, int] = {
+    TenantKind.OPERATOR: 8,
+    TenantKind.PROVINCE: 12,
+    TenantKind.CITY: 12,
+    TenantKind.COUNTY: 12,
+    TenantKind.HOSPITAL: 8,
+}
+"""How deep a document of each level may nest (各级嵌套上限)."""
 DEPTH_MOST = 12
-FIELDS_MOST = 400
+FIELDS_MOST = 300
+TWINS_MOST = 30
+"""How often one response name may stand in one selection: validation compares each with each."""
 ALIASES_MOST = 30
 DIRECTIVES_MOST = 20
+FRAGMENTS_MOST = 30
 OPERATIONS_MOST = 5
 COST_MOST = 50_000
 PAGE_MOST = 100
 BODY_MOST = 1 << 20
+TEXT_MOST = 1 << 16
+"""Characters of one document; the parser's cache keeps the latest ones."""
+LINES_MOST = 1_000
+"""The place of each error is counted line by line."""
+NESTING_MOST = 64
+"""Brackets open at once; the parser goes one deeper for each."""
 TOKENS_MOST = 6_000
+INTROSPECTION_DEPTH_MOST = 16
+INTROSPECTION_LISTS_MOST = 3
+
+_INTROSPECTION = frozenset({"__schema", "__type"})
+_INTROSPECTION_LISTS = frozenset(
+    {"types", "fields", "args", "inputFields", "enumValues", "possibleTypes", "interfaces", "directives"}
+)
+_BRACKETS = re.compile(r'"""(?:[^"]|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n\r]*|[{}()\[\]]')
+_SUGGESTION = re.compile(r"\s*Did you mean .*\?\s*$", re.DOTALL)
 
 
 class TooMuch(GraphQLError):
@@ -46,12 +77,32 @@ class TooMuch(GraphQLError):
 
 
 @dataclass(slots=True)
-class _Tally:
-    fields: int = 0
+class Weight:
+    """What one operation asks (请求用量), with fragments spread. Counting stops at the first limit that is passed."""
+
+    walked: int = 0
+    """Fields, spreads and inline fragments met on the way."""
     aliases: int = 0
     directives: int = 0
     cost: int = 0
+    """Fields times the entries of the pages around them."""
     deepest: int = 0
+    introspection_deepest: int = 0
+    introspection_lists: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.walked > FIELDS_MOST or self.cost > COST_MOST or self.directives > DIRECTIVES_MOST
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """Where the walk stands: depth, entries of the pages around, open fragments, lists of an introspection (-1: none)."""
+
+    depth: int = 1
+    times: int = 1
+    open_fragments: tuple[str, ...] = ()
+    lists: int = -1
 
 
 def _page(field: FieldNode) -> int:
@@ -66,64 +117,162 @@ def _page(field: FieldNode) -> int:
     return 1
 
 
-def _weigh(document: DocumentNode) -> Iterator[_Tally]:
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+class _Walk:
+    """One walk over one operation (遍历); never longer than the limits."""
 
-    def visit(
-        selection_set: SelectionSetNode | None, depth: int, times: int, tally: _Tally, open_: tuple[str, ...]
-    ) -> None:
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], depth_most: int) -> None:
+        self.weight = Weight()
+        self._fragments = fragments
+        self._depth_most = depth_most
+
+    def into(self, selection_set: SelectionSetNode | None, at: _At) -> None:
+        """Walk a selection and everything below."""
+        weight = self.weight
         if selection_set is None:
             return
-        tally.deepest = max(tally.deepest, depth)
-        if tally.fields > FIELDS_MOST or tally.cost > COST_MOST or depth > DEPTH_MOST:
+        if at.lists < 0:
+            weight.deepest = max(weight.deepest, at.depth)
+        else:
+            weight.introspection_deepest = max(weight.introspection_deepest, at.depth)
+            weight.introspection_lists = max(weight.introspection_lists, at.lists)
+        if at.depth > (self._depth_most if at.lists < 0 else INTROSPECTION_DEPTH_MOST):
             return
         for selection in selection_set.selections:
-            tally.directives += len(selection.directives or ())
-            if tally.fields > FIELDS_MOST or tally.cost > COST_MOST:
+            weight.walked += 1
+            weight.directives += len(selection.directives or ())
+            if weight.is_over:
                 return
             match selection:
                 case FieldNode():
-                    tally.fields += 1
-                    tally.aliases += selection.alias is not None
-                    tally.cost += times
-                    visit(selection.selection_set, depth + 1, times * _page(selection), tally, open_)
+                    weight.aliases += selection.alias is not None
+                    weight.cost += at.times
+                    self.into(selection.selection_set, self._below(selection, at))
                 case InlineFragmentNode():
-                    visit(selection.selection_set, depth, times, tally, open_)
+                    self.into(selection.selection_set, at)
                 case FragmentSpreadNode():
                     name = selection.name.value
-                    tally.fields += 1
-                    if name in fragments and name not in open_:
-                        visit(fragments[name].selection_set, depth, times, tally, (*open_, name))
+                    if name in self._fragments and name not in at.open_fragments:
+                        inside = _At(at.depth, at.times, (*at.open_fragments, name), at.lists)
+                        self.into(self._fragments[name].selection_set, inside)
 
+    @staticmethod
+    def _below(field: FieldNode, at: _At) -> _At:
+        lists = at.lists
+        if lists >= 0:
+            lists += field.name.value in _INTROSPECTION_LISTS
+        elif field.name.value in _INTROSPECTION:
+            lists = 0
+        return _At(at.depth + 1, at.times * _page(field), at.open_fragments, lists)
+
+
+def check_text(text: str) -> None:
+    """Refuse a document by its text alone (文本检查): length, lines, brackets open at once. Raises: TooMuch."""
+    for what, seen, most in (
+        ("characters", len(text), TEXT_MOST),
+        ("lines", text.count("\n") + text.count("\r") + 1, LINES_MOST),
+    ):
+        if seen > most:
+            raise TooMuch(what, seen, most)
+    nesting = 0
+    for number, found in enumerate(_BRACKETS.finditer(text)):
+        bracket = found[0]
+        nesting += (bracket in "{([") - (bracket in "})]")
+        if nesting > NESTING_MOST:
+            raise TooMuch("nesting", nesting, NESTING_MOST)
+        if number > TOKENS_MOST:
+            raise TooMuch("tokens", number, TOKENS_MOST)
+
+
+def check_written(document: DocumentNode) -> None:
+    """Refuse a document by what is written, fragments not spread (书写检查). Raises: TooMuch."""
+    operations = sum(isinstance(d, OperationDefinitionNode) for d in document.definitions)
+    if operations > OPERATIONS_MOST:
+        raise TooMuch("operations", operations, OPERATIONS_MOST)
+    fragments = sum(isinstance(d, FragmentDefinitionNode) for d in document.definitions)
+    if fragments > FRAGMENTS_MOST:
+        raise TooMuch("fragments", fragments, FRAGMENTS_MOST)
+    written = directives = 0
+    waiting = [d for d in document.definitions if isinstance(d, OperationDefinitionNode | FragmentDefinitionNode)]
+    directives += sum(len(d.directives or ()) for d in waiting)
+    sets = [d.selection_set for d in waiting]
+    while sets:
+        names: dict[str, int] = {}
+        for selection in sets.pop().selections:
+            written += 1
+            directives += len(selection.directives or ())
+            if written > FIELDS_MOST:
+                raise TooMuch("fields", written, FIELDS_MOST)
+            if directives > DIRECTIVES_MOST:
+                raise TooMuch("directives", directives, DIRECTIVES_MOST)
+            if isinstance(selection, FieldNode):
+                name = (selection.alias or selection.name).value
+                names[name] = names.get(name, 0) + 1
+                if names[name] > TWINS_MOST:
+                    raise TooMuch("twins", names[name], TWINS_MOST)
+            if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
+                sets.append(selection.selection_set)
+
+
+def weigh(document: DocumentNode, depth_most: int = DEPTH_MOST) -> Weight:
+    """The weight of the heaviest operation of a document (计量). Raises: TooMuch for the first limit that is passed."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    heaviest = Weight()
     for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            tally = _Tally(directives=len(definition.directives or ()))
-            visit(definition.selection_set, 1, 1, tally, ())
-            yield tally
+        if not isinstance(definition, OperationDefinitionNode):
+            continue
+        walk = _Walk(fragments, depth_most)
+        walk.into(definition.selection_set, _At())
+        weight = walk.weight
+        for what, seen, most in (
+            ("depth", weight.deepest, depth_most),
+            ("fields", weight.walked, FIELDS_MOST),
+            ("aliases", weight.aliases, ALIASES_MOST),
+            ("directives", weight.directives, DIRECTIVES_MOST),
+            ("cost", weight.cost, COST_MOST),
+            ("introspection depth", weight.introspection_deepest, INTROSPECTION_DEPTH_MOST),
+            ("introspection lists", weight.introspection_lists, INTROSPECTION_LISTS_MOST),
+        ):
+            if seen > most:
+                raise TooMuch(what, seen, most)
+        if weight.cost >= heaviest.cost:
+            heaviest = weight
+    return heaviest
 
 
-class WithinLimits(ValidationRule):
-    """Refuses a document beyond the limits (限额校验)."""
+class WithinLimits(SchemaExtension):
+    """Refuses a document beyond the limits, charges its cost to the caller's budget, and tells the cost (限额与计费)."""
 
-    def enter_document(self, node: DocumentNode, *_args: object) -> None:
-        """Weigh every operation of the document once."""
-        operations = sum(isinstance(d, OperationDefinitionNode) for d in node.definitions)
-        if operations > OPERATIONS_MOST:
-            self.report_error(TooMuch("operations", operations, OPERATIONS_MOST))
-            return
-        for tally in _weigh(node):
-            for what, seen, most in (
-                ("depth", tally.deepest, DEPTH_MOST),
-                ("fields", tally.fields, FIELDS_MOST),
-                ("aliases", tally.aliases, ALIASES_MOST),
-                ("directives", tally.directives, DIRECTIVES_MOST),
-                ("cost", tally.cost, COST_MOST),
-            ):
-                if seen > most:
-                    self.report_error(TooMuch(what, seen, most))
-                    return
+    cost: int | None = None
+
+    def on_operation(self) -> Iterator[None]:
+        """Look at the text before the parser does."""
+        if self.execution_context.query:
+            check_text(self.execution_context.query)
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Weigh the document before the library validates it."""
+        document = self.execution_context.graphql_document
+        context = self.execution_context.context
+        if document is not None:
+            known = isinstance(context, Context)
+            check_written(document)
+            weight = weigh(document, DEPTH_OF_LEVEL[KIND_OF_ROLE[context.subject.role]] if known else DEPTH_MOST)
+            self.cost = weight.cost
+            if known:
+                context.charge(weight.cost)
+        yield
+
+    def get_results(self) -> dict[str, Any]:
+        """The cost as `extensions.cost`, once the document was weighed."""
+        return {} if self.cost is None else {"cost": {"requested": self.cost, "limit": COST_MOST}}
 
 
-def limits_extension() -> AddValidationRules:
+def without_suggestion(message: str) -> str:
+    """The library's error text without its guess at what the caller meant (去除字段提示): a guess tells of fields unasked."""
+    return _SUGGESTION.sub("", message)
+
+
+def limits_extension() -> WithinLimits:
     """The limits as an extension; a factory, because an instance would be shared between requests."""
-    return AddValidationRules([WithinLimits])
+    return WithinLimits()

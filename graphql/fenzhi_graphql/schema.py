@@ -21,7 +21,7 @@ from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
-from fenzhi_graphql.limits import TOKENS_MOST, limits_extension
+from fenzhi_graphql.limits import TOKENS_MOST, limits_extension, without_suggestion
 from fenzhi_graphql.node import NodeQuery
 from fenzhi_graphql.point_value.mutations import PointValueMutation
 from fenzhi_graphql.point_value.queries import PointValueQuery
@@ -95,7 +95,9 @@ def masked(error: GraphQLError, request_id: str) -> GraphQLError:
     original = error.original_error
     if original is None or isinstance(original, GraphQLError):
         extensions = {"code": "GRAPHQL_INVALID", **(error.extensions or {}), "requestId": request_id}
-        return GraphQLError(error.message, nodes=error.nodes, path=error.path, extensions=extensions)
+        return GraphQLError(
+            without_suggestion(error.message), nodes=error.nodes, path=error.path, extensions=extensions
+        )
     if isinstance(original, FenzhiError):
         extensions = {
             "code": original.code,

@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     worker_lease_s: int = Field(default=15, ge=2, le=300)
     """How long a silent worker keeps a job before another takes it, in seconds (作业租期)."""
+    rate_units_per_s: int = Field(default=200_000, ge=1)
+    """Cost units that one client of one tenant gets back per second, in each API process (每秒额度)."""
+    rate_burst_units: int = Field(default=4_000_000, ge=1)
+    """Cost units that such a client may save up (额度上限); a GraphQL document costs at most 50,000."""
+    rate_requests_at_once: int = Field(default=128, ge=1)
+    """Requests of such a client that one API process carries out at once (并发上限)."""
+    persisted_operations: Path | None = None
+    """File with operations that may be asked for by SHA-256 (预存操作): a JSON object of hash and document."""
+    trusted_operations_only: bool = False
+    """Whether everybody but an integration developer needs an operation of that file (仅预存操作)."""
     required_extensions: tuple[str, ...] = ()
     """Database extensions that must be there (必需扩展), as a JSON list."""
 
@@ -92,6 +102,10 @@ class Settings(BaseSettings):
     def _whole(self) -> Settings:
         if self.jwt_issuer and self.jwt_issuer != DEVELOPMENT_ISSUER and self.jwt_public_keys is None:
             raise ValueError("FENZHI_JWT_ISSUER without FENZHI_JWT_PUBLIC_KEYS: no token could be verified")
+        if self.trusted_operations_only and self.persisted_operations is None:
+            raise ValueError(
+                "FENZHI_TRUSTED_OPERATIONS_ONLY without FENZHI_PERSISTED_OPERATIONS: nothing could be asked"
+            )
         return self
 
     @classmethod

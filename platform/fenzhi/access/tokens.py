@@ -5,7 +5,9 @@ Who the subject is and what it may do is looked up for every request: a token ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import jwt
@@ -18,6 +20,11 @@ TOKEN_TYPE = "at+jwt"
 MAX_LIFETIME_S = 15 * 60
 LEEWAY_S = 30
 ALGORITHMS = ("ES256", "RS256")
+KEYS_READ_AGAIN_S = 60.0
+"""An unknown key id makes the trusted keys be read again, but no more often than this."""
+
+PublicKey = EllipticCurvePublicKey | RSAPublicKey
+"""A key that verifies (验签公钥)."""
 
 
 class Unauthenticated(FenzhiError):
@@ -45,13 +52,42 @@ class Claims:
     expires_at: int
 
 
+class TrustedKeys(Mapping[str, PublicKey]):
+    """Keys by id that may rotate while the process runs (可信公钥集).
+
+    `read` gives the whole set; it is called at first, and for an unknown id, at most once in `KEYS_READ_AGAIN_S`, so that random ids
+    cannot make it work. A set that cannot be read leaves the keys as they were: the known ones go on, unknown ones stay unknown.
+    """
+
+    def __init__(
+        self, read: Callable[[], Mapping[str, PublicKey]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._clock = clock
+        self._keys = dict(read())
+        self._read_at = clock()
+
+    def __getitem__(self, key_id: str) -> PublicKey:
+        if key_id not in self._keys and self._clock() - self._read_at >= KEYS_READ_AGAIN_S:
+            self._read_at = self._clock()
+            with suppress(OSError, ValueError, jwt.PyJWTError):
+                self._keys = dict(self._read())
+        return self._keys[key_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """Trusted keys of one issuer (令牌校验器), by key id. Several keys may live side by side during a rotation."""
 
     issuer: str
     audience: str
-    keys: Mapping[str, EllipticCurvePublicKey | RSAPublicKey]
+    keys: Mapping[str, PublicKey]
 
     def verify(self, token: str) -> Claims:
         """The claims of a token. Raises: Unauthenticated.
@@ -61,9 +97,10 @@ class Verifier:
         """
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError as exc:
+        except (jwt.PyJWTError, RecursionError, ValueError) as exc:
             raise Unauthenticated("malformed") from exc
-        key = self.keys.get(str(header.get("kid", "")))
+        key_id = header.get("kid")
+        key = self.keys.get(key_id) if isinstance(key_id, str) else None
         if key is None:
             raise Unauthenticated("unknown key")
         if str(header.get("typ", "")).lower() != TOKEN_TYPE:
@@ -81,7 +118,7 @@ class Verifier:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "aud", "iss", "sub", "jti"]},
             )
-        except jwt.PyJWTError as exc:
+        except (jwt.PyJWTError, RecursionError, ValueError, OverflowError, TypeError) as exc:
             raise Unauthenticated(type(exc).__name__) from exc
         texts = {name: claims.get(name) for name in ("sub", "client_id", "tid", "role", "jti")}
         if not all(isinstance(value, str) and value for value in texts.values()):

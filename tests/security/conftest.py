@@ -1,0 +1,31 @@
+"""A world of two provinces of the security tests' own: they use up budgets, revoke roles and lower walls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from builders.world import FIRST_TREE, SECOND_TREE, World, open_world
+from conftest import migrate
+from fenzhi.cli.servers import ServerAddresses, Servers
+
+
+@pytest.fixture(scope="session")
+def own_database(running_servers: Servers) -> Iterator[ServerAddresses]:
+    """A migrated database that no other test looks at."""
+    name = f"fenzhi_security_{uuid.uuid4().hex[:8]}"
+    addresses = running_servers.create_database(name)
+    migrate(addresses)
+    yield addresses
+    running_servers.drop_database(name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(own_database: ServerAddresses) -> AsyncIterator[World]:
+    """The application over that database, with two provinces opened."""
+    async with open_world(own_database.app_dsn, own_database.redis_url) as world:
+        await world.open_tenants(FIRST_TREE + SECOND_TREE)
+        yield world
