@@ -93,7 +93,8 @@ class FenzhiSchema(strawberry.Schema):
 def masked(error: GraphQLError, request_id: str) -> GraphQLError:
     """The error as a caller may see it: expected errors with their code, our own mistakes as one sentence and the request id."""
     original = error.original_error
-    if original is None or isinstance(original, GraphQLError):
+    is_input = isinstance(original, ValueError) and error.path is None  # A scalar refused a value before anything ran.
+    if original is None or isinstance(original, GraphQLError) or is_input:
         extensions = {"code": "GRAPHQL_INVALID", **(error.extensions or {}), "requestId": request_id}
         return GraphQLError(
             without_suggestion(error.message), nodes=error.nodes, path=error.path, extensions=extensions
