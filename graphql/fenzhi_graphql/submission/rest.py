@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -15,7 +16,10 @@ from starlette.routing import Route
 
 from fenzhi.services.acts import as_id
 from fenzhi.services.submission import lookups, parts
+from fenzhi.services.submission.annotated_workbook import annotated
 from fenzhi.services.submission.ownership import no_such_batch
+from fenzhi.services.submission.part_formats import XLSX_TYPE
+from fenzhi.services.submission.template_workbook import template_workbook
 from fenzhi_graphql.asgi import BodyTooLarge
 from fenzhi_graphql.paging import key_of
 
@@ -95,8 +99,15 @@ async def put_part(request: Request) -> Response:
         await _whole_body(request),
         encoding=request.headers.get("content-encoding", ""),
         sha256=digest,
+        media_type=request.headers.get("content-type", ""),
     )
-    body = {"part": kept.part_no, "bytes": kept.size, "sha256": kept.sha256.hex()}
+    body = {
+        "part": kept.part_no,
+        "bytes": kept.size,
+        "sha256": kept.sha256.hex(),
+        "format": kept.format,
+        "charset": kept.charset,
+    }
     return JSONResponse(body, status_code=201 if kept.is_new else 200, headers=_digest_header(kept))
 
 
@@ -145,10 +156,32 @@ def _wire(view: lookups.VerdictView) -> dict[str, object]:
     }
 
 
+async def annotated_part(request: Request) -> Response:
+    """`GET /v1/batches/{id}/annotated.xlsx?part=1`: the hospital's own table with its findings marked."""
+    subject = await request.app.state.sign_in.subject(request)
+    batch_id = as_id(key_of(request.path_params["batch"], "Batch", "batch"), "batch")
+    number = request.query_params.get("part", "1")
+    part = int(number) if number.isascii() and number.isdecimal() and len(number) < 7 else 0
+    content = await annotated(request.app.state.platform, subject, batch_id, part)
+    return _workbook(content, "annotated.xlsx")
+
+
+async def template(request: Request) -> Response:
+    """`GET /v1/templates/settlement-lists.xlsx`: the template of a table of lists."""
+    await request.app.state.sign_in.subject(request)
+    return _workbook(await asyncio.to_thread(template_workbook), "settlement-lists.xlsx")
+
+
+def _workbook(content: bytes, name: str) -> Response:
+    return Response(content, media_type=XLSX_TYPE, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
 def submission_routes() -> list[Route]:
     """The paths (路径)."""
     return [
         Route("/v1/batches/{batch}/parts/{part}", put_part, methods=["PUT"]),
         Route("/v1/batches/{batch}/parts/{part}", head_part, methods=["HEAD"]),
         Route("/v1/batches/{batch}/verdicts.ndjson", verdicts, methods=["GET"]),
+        Route("/v1/batches/{batch}/annotated.xlsx", annotated_part, methods=["GET"]),
+        Route("/v1/templates/settlement-lists.xlsx", template, methods=["GET"]),
     ]

@@ -139,6 +139,9 @@ class Batch(Node):
         description="PUT part n to this path followed by its number, from 1 (分片上传路径)."
     )
     verdicts_path: str = strawberry.field(description="GET streams every verdict as NDJSON (结论下载路径).")
+    annotated_path: str = strawberry.field(
+        description="GET returns your own workbook or CSV file with its findings marked; ?part=n for another part (批注原表下载路径)."
+    )
     created_at: datetime = strawberry.field(description="When it was opened (创建时间).")
     sealed_at: datetime | None = strawberry.field(description="When it was sealed: the time of submission (上报时间).")
     judged_at: datetime | None = strawberry.field(description="When it was judged (判定时间).")
@@ -192,6 +195,7 @@ class Batch(Node):
             bytes=str(view.size),
             upload_path=f"{path}/parts/",
             verdicts_path=f"{path}/verdicts.ndjson",
+            annotated_path=f"{path}/annotated.xlsx",
             created_at=view.recorded_at,
             sealed_at=view.sealed_at,
             judged_at=view.judged_at,

@@ -21,8 +21,9 @@ from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.submission.check_book import submitter
 from fenzhi.services.submission.judge_history import judge_history
 from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
-from fenzhi.services.submission.parse_part import ParsedRow, parse_part
-from fenzhi.services.submission.parts import line_count, part_content
+from fenzhi.services.submission.parse_part import ParsedRow
+from fenzhi.services.submission.part_formats import rows_of_part
+from fenzhi.services.submission.parts import part_content
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.session import UnitOfWork
@@ -92,11 +93,11 @@ async def _judge_lists(
     numbers = await store.part_numbers(uow, found.batch_id)
     for number in numbers:
         content = await part_content(platform, uow, found, number)
-        rows = parse_part(content)
+        rows, span = await asyncio.to_thread(rows_of_part, content)
         while chunk := await asyncio.to_thread(_next_chunk, rows):
             known = await _known(uow, found.hospital_id, chunk)
             await _stage(uow, await asyncio.to_thread(judge.judge, chunk, known, number, first_row))
-        first_row += line_count(content)
+        first_row += span
         await job.progress(number, len(numbers))
         failpoint("submission.mid_judge")
     reason = ""

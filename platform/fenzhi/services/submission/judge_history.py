@@ -18,7 +18,8 @@ from fenzhi.services.catalog.book import load_tables
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.submission.history_rows import TEXTS, Discharge, SetAside, read_history_row
-from fenzhi.services.submission.parts import line_count, part_content
+from fenzhi.services.submission.part_formats import line_count
+from fenzhi.services.submission.parts import part_content
 from fenzhi.store.repositories import catalog, registry
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.session import UnitOfWork

@@ -83,6 +83,15 @@ def parse_part(part: bytes | Iterable[bytes], *, max_line_bytes: int = MAX_LINE_
         remarks = ()
 
 
+def read_one(raw: bytes) -> tuple[SettlementList | None, tuple[Refusal, ...]]:
+    """One list in canonical JSON, with every fault of form (读取一份清单)."""
+    given = _read_quickly(raw)
+    if given is not None:
+        return given, ()
+    reading = read_line(raw, offset=0, ended=True)
+    return reading.given, tuple(reading.faults)
+
+
 class _Line(NamedTuple):
     row_no: int
     offset: int

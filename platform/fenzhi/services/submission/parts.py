@@ -6,16 +6,18 @@ import asyncio
 import hashlib
 import uuid
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import zstandard
 from sqlalchemy import Row
 
+from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken, NotFound
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.submission.ownership import duty_of, no_such_batch, open_batch
+from fenzhi.services.submission.part_formats import NDJSON, received_format
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.keyring import SealBroken
 from fenzhi.store.repositories import submission as store
@@ -78,6 +80,8 @@ class ReceivedPart:
     size: int
     key_id: str
     sealed: bytes
+    format: str = "ndjson"
+    charset: str = "UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class PartView:
     sha256: bytes
     size: int
     is_new: bool
+    format: str = "ndjson"
+    """ndjson, csv or xlsx, as found in the part itself (识别出的格式)."""
+    charset: str = "UTF-8"
+    """The encoding found (检测到的编码); blank for a workbook."""
 
 
 def part_place(batch_id: uuid.UUID, part_no: int) -> bytes:
@@ -218,7 +226,7 @@ async def keep_received(uow: UnitOfWork, batch_id: uuid.UUID, part: ReceivedPart
         "sealed_bytes": part.sealed,
     }
     if await store.keep_part(uow, row):
-        return PartView(part.part_no, part.sha256, part.size, True)
+        return PartView(part.part_no, part.sha256, part.size, True, part.format, part.charset)
     kept = await store.part_digest(uow, batch_id, part.part_no)
     if kept is None or kept.sha256 != part.sha256:
         raise PartDiffers(
@@ -226,7 +234,7 @@ async def keep_received(uow: UnitOfWork, batch_id: uuid.UUID, part: ReceivedPart
             f"Part {part.part_no} was uploaded before with another content.",
             hint="核对分片号；已上传的分片不可替换 / check the number; a part is never replaced",
         )
-    return PartView(part.part_no, part.sha256, part.size, False)
+    return PartView(part.part_no, part.sha256, part.size, False, part.format, part.charset)
 
 
 async def may_receive(platform: Platform, subject: Subject, batch_id: uuid.UUID, part_no: int) -> None:
@@ -246,10 +254,15 @@ async def put_part(
     *,
     encoding: str = "",
     sha256: bytes | None = None,
+    media_type: str = "",
 ) -> PartView:
     """Keep one part of an own open batch (上传分片). `sha256`: what the sender says the body as sent hashes to.
 
-    Changes: batch_part, batch. Raises: NotFound, BatchNotOpen, PartDiffers, PartTooLarge, PartTruncated, PartUnreadable.
+    A workbook or CSV file of lists is opened at once: what is wrong with the table as such is refused here, not at judging. Its
+    bytes are kept as sent.
+
+    Changes: batch_part, batch. Raises: NotFound, BatchNotOpen, PartDiffers, PartTooLarge, PartTruncated, PartUnreadable,
+    WorkbookRefused, DataRefused.
     """
     duty = duty_of(subject)
     area_id = subject.scope_for(duty).area
@@ -264,7 +277,10 @@ async def put_part(
                 code="CONTENT_DIGEST",
                 hint="重新上传本分片 / send it again",
             )
-        return received_part(platform, area_id, batch_id, part_no, inflated(body, encoding))
+        content = inflated(body, encoding)
+        found = received_format(content, media_type) if duty is Duty.SUBMIT_LISTS else NDJSON
+        part = received_part(platform, area_id, batch_id, part_no, content)
+        return replace(part, format=found.name, charset=found.charset)
 
     async with _INFLATING:
         part = await asyncio.to_thread(prepared)
@@ -294,8 +310,3 @@ async def part_content(platform: Platform, uow: UnitOfWork, found: Row[Any], num
     return await asyncio.to_thread(
         opened_part, platform, found.area_id, found.batch_id, number, kept.key_id, kept.sealed_bytes
     )
-
-
-def line_count(content: bytes) -> int:
-    """Lines of a part, the last one with or without its break (行数)."""
-    return content.count(b"\n") + (0 if not content or content.endswith(b"\n") else 1)

@@ -137,6 +137,43 @@ async def verdicts_after(
     return await uow.rows(query.order_by(c.row_no, c.seq).limit(limit))
 
 
+async def rows_of_part(uow: UnitOfWork, batch_id: uuid.UUID, part_no: int) -> Sequence[Row[Any]]:
+    """What became of every row of one part, in order."""
+    c = intake_row.c
+    return await uow.rows(
+        select(c.row_no, c.setl_id, c.outcome, c.refusal_codes)
+        .where(c.batch_id == batch_id, c.part_no == part_no, within(intake_row, uow.scope))
+        .order_by(c.row_no)
+    )
+
+
+async def verdicts_of_part(uow: UnitOfWork, batch_id: uuid.UUID, part_no: int, limit: int) -> Sequence[Row[Any]]:
+    """Verdicts about the rows of one part, in order of row, the first `limit`."""
+    v, r = verdict.c, intake_row.c
+    return await uow.rows(
+        select(verdict)
+        .join(intake_row, and_(r.batch_id == v.batch_id, r.row_no == v.row_no))
+        .where(v.batch_id == batch_id, r.part_no == part_no, within(verdict, uow.scope))
+        .order_by(v.row_no, v.seq)
+        .limit(limit)
+    )
+
+
+async def places_of_rows(uow: UnitOfWork, batch_id: uuid.UUID, row_nos: Sequence[int]) -> Sequence[Row[Any]]:
+    """Where the bytes of rows of a batch lie, by part (行原文位置)."""
+    c = intake_row.c
+    return await uow.rows(
+        select(c.row_no, c.part_no, c.byte_offset, c.byte_length, c.hospital_id)
+        .where(
+            c.batch_id == batch_id,
+            within(intake_row, uow.scope),
+            c.row_no == func.any(text("cast(:wanted as integer[])")),
+        )
+        .order_by(c.part_no, c.row_no),
+        {"wanted": list(row_nos)},
+    )
+
+
 async def verdict_summary(uow: UnitOfWork, batch_id: uuid.UUID) -> Sequence[Row[Any]]:
     """How often each code was given, and on how many rows."""
     c = verdict.c
