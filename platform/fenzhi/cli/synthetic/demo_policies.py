@@ -34,6 +34,8 @@ _PROVINCE: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = 
 }
 _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
     "grouping.tie_break": ["most_parts", "most_matched", "main_matched", "higher_score", "group_code"],
+    "bands.applies": "false",
+    "budget.method": "share",
     "deposit.rate": "0.05",
     "presettlement.prepay_ratio": "0.90",
     "presettlement.ratio_stands_for_deposit": "false",
