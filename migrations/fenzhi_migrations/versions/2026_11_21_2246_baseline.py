@@ -612,6 +612,7 @@ def upgrade() -> None:
         sa.Column("basic_fund_fen", sa.BigInteger(), nullable=False),
         sa.Column("patient_fen", sa.BigInteger(), nullable=False),
         sa.Column("los_days", sa.Integer(), nullable=False),
+        sa.Column("settlement_month", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("area_id", "run_id", "case_id", name=op.f("pk_run_case")),
         info={"table_class": "hospital", "reason": ""},
         postgresql_partition_by="LIST (area_id)",

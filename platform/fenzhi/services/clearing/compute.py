@@ -221,6 +221,7 @@ def _stored_cases(frozen: FrozenRun, computed: ComputedRun) -> pa.Table:
                     "basic_fund_fen",
                     "patient_fen",
                     "los_days",
+                    "settlement_month",
                 )
             },
         }

@@ -55,7 +55,8 @@ class ComputedRun:
     """What a run came to, before it is recorded (计算结果)."""
 
     cases: pa.Table
-    """Every frozen case once: case_id, hospital_id, disposition, group_code, band, points, total_fen, basic_fund_fen, patient_fen, los_days."""
+    """Every frozen case once: case_id, hospital_id, disposition, group_code, band, points, total_fen, basic_fund_fen, patient_fen, los_days,
+    settlement_month."""
     lines: tuple[StatementLine, ...]
     accounts: Mapping[Account, int]
     workings: Mapping[str, Working]
@@ -132,7 +133,9 @@ def _all_there(frozen: int, graded: int) -> None:
 
 
 def _beside(cases: pa.Table, graded: pa.Table) -> pa.Table:
-    together = cases.select(["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days"])
+    together = cases.select(
+        ["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days", "settlement_month"]
+    )
     for name in ("disposition", "group_code", "band", "points"):
         together = together.append_column(name, graded[name])
     return together

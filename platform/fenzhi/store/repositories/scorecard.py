@@ -42,8 +42,8 @@ async def counts_by_hospital(
                    sum(r.total_fen) as cost_fen,
                    count(*) filter (where r.band in ('high', 'extreme')) as high,
                    count(*) filter (where r.band = 'low') as low
-            from run_case r join inpatient_case c on c.area_id = r.area_id and c.case_id = r.case_id
-            where r.area_id = :area and r.run_id = any(:runs) and c.settlement_month between :first and :last
+            from run_case r
+            where r.area_id = :area and r.run_id = any(:runs) and r.settlement_month between :first and :last
             group by r.hospital_id, r.county_id order by r.hospital_id
             """
         ),
@@ -62,9 +62,8 @@ async def sums_by_group(
                    sum(r.los_days) as los_days
             from run_case r
             join clearing_run u on u.area_id = r.area_id and u.run_id = r.run_id
-            join inpatient_case c on c.area_id = r.area_id and c.case_id = r.case_id
             join disease_group g on g.edition_id = u.edition_id and g.group_code = r.group_code
-            where r.area_id = :area and r.run_id = any(:runs) and c.settlement_month between :first and :last
+            where r.area_id = :area and r.run_id = any(:runs) and r.settlement_month between :first and :last
             group by 1, 2, 3, 4 order by 1, 2, 3
             """
         ),

@@ -94,6 +94,7 @@ run_case = Table(
     fen("basic_fund_fen"),
     fen("patient_fen"),
     whole("los_days", nullable=False),
+    whole("settlement_month", nullable=False),
     PrimaryKeyConstraint("area_id", "run_id", "case_id"),
     Index("ix_run_case_hospital", "area_id", "run_id", "hospital_id", "case_id"),
     info=walled(TableClass.HOSPITAL),
