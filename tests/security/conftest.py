@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from builders.world import FIRST_TREE, SECOND_TREE, World, open_world
 from conftest import migrate
+from fenzhi.cli.battery.stage import Stage, open_tenants, staged
 from fenzhi.cli.servers import ServerAddresses, Servers
 
 
@@ -29,3 +30,11 @@ async def world(own_database: ServerAddresses) -> AsyncIterator[World]:
     async with open_world(own_database.app_dsn, own_database.redis_url) as world:
         await world.open_tenants(FIRST_TREE + SECOND_TREE)
         yield world
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage(own_database: ServerAddresses) -> AsyncIterator[Stage]:
+    """The battery's own stage over the same database, under codes of its own."""
+    async with staged(own_database, instances=2, migrate=False) as stage:
+        await open_tenants(stage.cast)
+        yield stage

@@ -121,7 +121,7 @@ class Verifier:
         except (jwt.PyJWTError, RecursionError, ValueError, OverflowError, TypeError) as exc:
             raise Unauthenticated(type(exc).__name__) from exc
         texts = {name: claims.get(name) for name in ("sub", "client_id", "tid", "role", "jti")}
-        if not all(isinstance(value, str) and value for value in texts.values()):
+        if not all(isinstance(value, str) and value and value.isprintable() for value in texts.values()):
             raise Unauthenticated("claims")
         issued, expires, epoch = claims["iat"], claims["exp"], claims.get("epoch")
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in (issued, expires, epoch)):

@@ -200,6 +200,12 @@ def probes(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def battery(context: typer.Context) -> None:
+    """Attacks and faults by section: tokens, graphql, idempotency, concurrency, interference, walls (长时测试)."""
+    hand_over("fenzhi.cli.battery", "battery", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
 def generate(context: typer.Context) -> None:
     """Write a synthetic province (合成数据)."""
     hand_over("fenzhi.cli.generate", "generate", context.args)

@@ -1,0 +1,98 @@
+"""Tokens that must not be believed: every forgery over every path, revocation in time, keys that rotate."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from fenzhi.access.roles import Role
+from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
+from fenzhi.cli.battery.forger import Forger, Holder
+from fenzhi.cli.battery.stage import Keys, Stage
+from fenzhi.cli.battery.tally import Tally
+from fenzhi.cli.battery.tokens import transports, try_forgeries, try_revocation
+
+
+async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> None:
+    tally = Tally()
+    await try_forgeries(stage, tally, random.Random(1), "H99010001", Role.HOSPITAL_SUBMITTER)
+    assert tally.failures == []
+    paths = {f"{method} {path}" for method, path in transports()}
+    assert {
+        "POST /graphql",
+        "PUT /v1/batches/probe/parts/probe",
+        "HEAD /v1/batches/probe/parts/probe",
+        "GET /v1/batches/probe/verdicts.ndjson",
+        "GET /v1/jobs/probe/events",
+    } <= paths
+    assert all(tally.tried[path] > 200 for path in paths)
+
+
+async def test_what_was_taken_away_is_gone_within_thirty_seconds(stage: Stage) -> None:
+    tally = Tally()
+    await try_revocation(stage, tally)
+    assert tally.failures == []
+    assert tally.tried["revocation"] == 3
+    assert max(tally.figures["revoked_after_s"].values()) < 8
+
+
+def test_the_forger_can_make_a_good_token() -> None:
+    keys = Keys.fresh()
+    forger = Forger(
+        keys, Holder("dev:x", "410100", "city_settlement_clerk", 1, "410200", "county_auditor"), random.Random(2)
+    )
+    verifier = Verifier("fenzhi-development", "fenzhi", keys.trusted())
+    assert verifier.verify(forger.good()).tenant == "410100"
+    assert verifier.verify(forger.good_rotated()).role == "city_settlement_clerk"
+
+
+class Rotation:
+    """A set of keys that changes, and how often it was read."""
+
+    def __init__(self) -> None:
+        self.now, self.reads = 0.0, 0
+        self.keys: dict[str, PublicKey] = {"old": ec.generate_private_key(ec.SECP256R1()).public_key()}
+        self.fails = False
+
+    def read(self) -> dict[str, PublicKey]:
+        self.reads += 1
+        if self.fails:
+            raise OSError("away")
+        return self.keys
+
+
+def test_keys_rotate_while_random_ids_cause_one_reading_a_minute() -> None:
+    source = Rotation()
+    keys = TrustedKeys(source.read, lambda: source.now)
+    for number in range(1000):
+        assert f"random-{number}" not in keys
+    assert source.reads == 1
+    source.keys = source.keys | {"new": ec.generate_private_key(ec.SECP256R1()).public_key()}
+    assert "new" not in keys
+    source.now = 60.0
+    assert "new" in keys and "old" in keys
+    assert source.reads == 2
+    for number in range(1000):
+        assert f"random-{number}" not in keys
+    assert source.reads == 2
+    source.now, source.fails = 120.0, True
+    assert "unknown" not in keys
+    assert source.reads == 3
+    assert set(keys) == {"old", "new"} and len(keys) == 2
+    source.now, source.fails, source.keys = 180.0, False, {"new": source.keys["new"]}
+    assert "unknown" not in keys
+    assert set(keys) == {"new"}
+
+
+def test_a_key_that_was_taken_out_verifies_no_more() -> None:
+    keys = Keys.fresh()
+    forger = Forger(
+        keys, Holder("dev:x", "410100", "city_settlement_clerk", 1, "410200", "county_auditor"), random.Random(3)
+    )
+    only_rsa = {name: key for name, key in keys.trusted().items() if name != keys.elliptic.key_id}
+    verifier = Verifier("fenzhi-development", "fenzhi", only_rsa)
+    assert verifier.verify(forger.good_rotated()).subject == "dev:x"
+    with pytest.raises(Unauthenticated):
+        verifier.verify(forger.good())
