@@ -20,8 +20,14 @@ async def open_tenants(cast: Cast, plan: ProvincePlan, *, is_sandbox: bool = Fal
     operator = cast.actor(OPERATOR, Role.OPERATOR_ADMIN)
 
     async def opened(kind: str, code: str, name: str, parent: str, is_delegated: bool = False) -> None:
-        order: dict[str, object] = {"kind": kind, "code": code, "name": name, "parent": parent, "isDelegated": is_delegated}
-        order |= {"isSandbox": is_sandbox and kind == "PROVINCE"}
+        order: dict[str, object] = {
+            "kind": kind,
+            "code": code,
+            "name": name,
+            "parent": parent,
+            "isDelegated": is_delegated,
+            "isSandbox": is_sandbox and kind == "PROVINCE",
+        }
         await operator.do("tenantOpen", "TenantOpenInput", order, "tenant")
 
     await opened("PROVINCE", plan.code, plan.name, "")
