@@ -14,12 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from fenzhi.rules.quantities import yuan_from_fen
+from fenzhi.rules.submission.verdict_price import Price
 from fenzhi.services.acts import as_id
 from fenzhi.services.submission import lookups, parts
 from fenzhi.services.submission.annotated_workbook import annotated
 from fenzhi.services.submission.ownership import no_such_batch
 from fenzhi.services.submission.part_formats import XLSX_TYPE
 from fenzhi.services.submission.template_workbook import template_workbook
+from fenzhi.services.submission.verdict_price import PriceBook
 from fenzhi_graphql.asgi import BodyTooLarge
 from fenzhi_graphql.paging import key_of
 
@@ -134,13 +137,15 @@ async def verdicts(request: Request) -> Response:
 
     async def lines() -> AsyncIterator[bytes]:
         encoder = msgspec.json.Encoder()
+        book = PriceBook(platform, subject, batch_id)
         async for page in lookups.every_verdict(platform, subject, batch_id):
-            yield b"".join(encoder.encode(_wire(view)) + b"\n" for view in page)
+            prices = await book.prices(page)
+            yield b"".join(encoder.encode(_wire(view, price)) + b"\n" for view, price in zip(page, prices, strict=True))
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _wire(view: lookups.VerdictView) -> dict[str, object]:
+def _wire(view: lookups.VerdictView, price: Price) -> dict[str, object]:
     return {
         "row": view.row_no,
         "setl_id": view.setl_id,
@@ -153,6 +158,14 @@ def _wire(view: lookups.VerdictView) -> dict[str, object]:
         "message_en": view.en,
         "remedy": view.remedy_zh,
         "remedy_en": view.remedy_en,
+        "price": {
+            "points": price.points,
+            "total_cost": None if price.total_cost_fen is None else yuan_from_fen(price.total_cost_fen),
+            "basic_fund": None if price.basic_fund_fen is None else yuan_from_fen(price.basic_fund_fen),
+            "reason_code": None if price.why is None else price.why.value,
+            "reason": price.zh,
+            "reason_en": price.en,
+        },
     }
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 import strawberry
 
+from fenzhi.rules.submission.verdict_price import Price
 from fenzhi.services.submission import cases, lookups
 from fenzhi.services.submission.batches import Mode, Purpose
+from fenzhi.services.submission.verdict_price import PriceBook
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.jobs.types import Job, job_in_scope
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
-from fenzhi_graphql.scalars import Fen
+from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 
 @strawberry.enum(description="What a batch holds (批次用途).")
@@ -84,6 +88,49 @@ class BatchCounts:
         )
 
 
+@strawberry.type(
+    description="What a finding costs or endangers, at the budget point value (质控价格). Errors of one list share its price: never add them up."
+)
+class VerdictPrice:
+    points: ExactDecimal | None = strawberry.field(description="Points; null where they cannot be judged (分值).")
+    total_cost_fen: Fen | None = strawberry.field(
+        description="Points as total cost in fen; null where it cannot be judged (医疗总费用口径金额，分)."
+    )
+    basic_fund_fen: Fen | None = strawberry.field(
+        description="Points as basic fund in fen; null where it cannot be judged (统筹基金口径金额，分)."
+    )
+    reason_code: str | None = strawberry.field(description="Why it cannot be judged; null where it can (无法判定原因).")
+    reason: str = strawberry.field(description="How to read it, or why it cannot be judged, in Chinese (说明).")
+    reason_en: str = strawberry.field(description="The same in English.")
+
+    @staticmethod
+    def of(price: Price) -> VerdictPrice:
+        return VerdictPrice(
+            points=ExactDecimal(Decimal(price.points)) if price.points is not None else None,
+            total_cost_fen=Fen(price.total_cost_fen) if price.total_cost_fen is not None else None,
+            basic_fund_fen=Fen(price.basic_fund_fen) if price.basic_fund_fen is not None else None,
+            reason_code=price.why.value if price.why is not None else None,
+            reason=price.zh,
+            reason_en=price.en,
+        )
+
+
+class PricedPage:
+    """Prices of a page of findings, worked out together when the first is asked for."""
+
+    def __init__(self, book: PriceBook, page: Sequence[lookups.VerdictView]) -> None:
+        self._book, self._page, self._lock = book, page, asyncio.Lock()
+        self._prices: dict[tuple[int, int], Price] = {}
+
+    async def price(self, key: tuple[int, int]) -> VerdictPrice:
+        """The price of one finding of the page."""
+        async with self._lock:
+            if not self._prices:
+                prices = await self._book.prices(self._page)
+                self._prices = {(v.row_no, v.seq): p for v, p in zip(self._page, prices, strict=True)}
+        return VerdictPrice.of(self._prices[key])
+
+
 @strawberry.type(description="One finding about one row (质控结论).")
 class Verdict:
     row: int = strawberry.field(description="Row of the batch, from 1, blank lines counted (行号).")
@@ -97,10 +144,18 @@ class Verdict:
     message_en: str = strawberry.field(description="The finding in English.")
     remedy: str = strawberry.field(description="What to do, in Chinese (处理建议).")
     remedy_en: str = strawberry.field(description="What to do, in English.")
+    key: strawberry.Private[tuple[int, int]]
+    priced: strawberry.Private[PricedPage]
+
+    @strawberry.field(description="What it costs or endangers (质控价格); worked out when asked for.")
+    async def price(self) -> VerdictPrice:
+        return await self.priced.price(self.key)
 
     @staticmethod
-    def of(view: lookups.VerdictView) -> Verdict:
+    def of(view: lookups.VerdictView, priced: PricedPage) -> Verdict:
         return Verdict(
+            key=(view.row_no, view.seq),
+            priced=priced,
             row=view.row_no,
             setl_id=view.setl_id,
             rule=view.rule,
@@ -165,7 +220,10 @@ class Batch(Node):
         views = await lookups.verdicts(
             context.platform, context.subject, self.key, last, str(severity.value) if severity else None, size + 1
         )
-        return connection(context, place, views, size, Verdict.of, lambda view: [view.row_no, view.seq])
+        priced = PricedPage(PriceBook(context.platform, context.subject, self.key), views)
+        return connection(
+            context, place, views, size, lambda view: Verdict.of(view, priced), lambda view: [view.row_no, view.seq]
+        )
 
     @strawberry.field(description="Its verdicts by rule and code (结论汇总).")
     async def verdict_summary(self, info: Info) -> list[VerdictCount]:
