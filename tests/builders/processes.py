@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +17,11 @@ from pathlib import Path
 
 import httpx
 
-from fenzhi.access.development_issuer import development_key, issue_development_token
+from fenzhi.access.development_issuer import ISSUER, development_key, issue_development_token
 from fenzhi.access.roles import Role
-from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.servers import ServerAddresses
-from fenzhi.services.registry.accounts import development_account
+from fenzhi.services.registry.accounts import development_account, development_subject
 from fenzhi.store.session import Database
 
 MASTER_KEY = bytes(range(32, 64))
@@ -135,3 +136,24 @@ def processes(addresses: ServerAddresses, folder: Path, *, lease_s: int = 2) -> 
     finally:
         api.kill()
         worker.kill()
+
+
+async def second_account(made: Processes, cast: Cast, tenant: str, first: Role, second: Role) -> Actor:
+    """Another account of the person who holds the development account of the first role, acting in the second role."""
+    subject = f"dev:{tenant}:second-account-{uuid.uuid4().hex[:8]}"
+    operator = cast.actor("operator", Role.OPERATOR_ADMIN)
+    order = {
+        "issuer": ISSUER,
+        "subject": subject,
+        "personId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fenzhi:{development_subject(tenant, first)}")),
+        "displayName": "另一账号",
+        "tenant": tenant,
+        "role": second.name,
+    }
+    await operator.do("roleGrant", "RoleGrantInput", order, "accountId")
+    key = development_key(made.folder / "keys" / "development-issuer.pem")
+
+    async def make(_tenant: str, _role: Role) -> str:
+        return issue_development_token(key, subject, tenant, second.value, 0).token
+
+    return Actor(cast.http, tenant, second, make)

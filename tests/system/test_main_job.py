@@ -10,18 +10,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from rich.console import Console
 from rich.progress import Progress
 
-from builders.processes import processes
+from builders.processes import Processes, processes, second_account
 from fenzhi.access.roles import Role
 from fenzhi.cli.demo.outcome import Outcome
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow import clearing
-from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.flow.client import Cast, StepRefused
 from fenzhi.cli.flow.recompute import recompute
+from fenzhi.cli.flow.scorecards import SCORECARDS
 from fenzhi.cli.synthetic import lists as synthetic_lists
 from fenzhi.cli.synthetic.province import synthetic_province
 
@@ -34,6 +36,7 @@ EXPLAIN = "query($id: ID!) { caseExplain(id: $id) { groupCode band points dispos
 class Done:
     """A finished demonstration."""
 
+    processes: Processes
     cast: Cast
     outcome: Outcome
 
@@ -56,7 +59,7 @@ async def done(new_stage_database: Any, open_folder: Path) -> AsyncIterator[Done
         )
         with Progress(console=Console(quiet=True), disable=True) as progress:
             outcome = await Demonstration(cast, source, progress).run()
-        yield Done(cast, outcome)
+        yield Done(running, cast, outcome)
 
 
 async def test_every_row_is_accounted_for(done: Done) -> None:
@@ -139,6 +142,53 @@ async def test_scorecards_are_published_to_their_hospitals(done: Done) -> None:
     query = "query($y: Int!, $q: Int!) { scorecards(year: $y, quarter: $q, first: 50) { nodes { hospitalCode } } }"
     found = (await viewer.ask(query, {"y": YEAR, "q": 2}))["scorecards"]["nodes"]
     assert found == [{"hospitalCode": card["hospitalCode"]}]
+
+
+async def test_two_accounts_of_one_person_are_one_person(done: Done) -> None:
+    city = PLAN.cities[1].code
+    clerk = done.cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
+    order = {"year": YEAR, "quarter": 1}
+    wanted = await clerk.do("scorecardsDraft", "ScorecardsQuarterInput", order, "job { id }")
+    await clerk.wait(wanted["job"]["id"])
+    again = await second_account(
+        done.processes, done.cast, city, Role.CITY_SETTLEMENT_CLERK, Role.CITY_SETTLEMENT_APPROVER
+    )
+    with pytest.raises(StepRefused, match="SAME_PERSON"):
+        await again.do("scorecardsApprove", "ScorecardsQuarterInput", order, "moved")
+    states = {card["state"] for card in await clerk.all_nodes(SCORECARDS, "scorecards", order)}
+    assert states == {"draft"}
+    with pytest.raises(StepRefused, match="SCORECARDS_EXIST"):
+        await clerk.do("scorecardsDraft", "ScorecardsQuarterInput", order, "job { id }")
+    with pytest.raises(StepRefused, match="SCORECARDS_NOT_READY"):
+        await again.do("scorecardsPublish", "ScorecardsQuarterInput", order, "moved")
+    approver = done.cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
+    moved = await approver.do("scorecardsApprove", "ScorecardsQuarterInput", order, "moved")
+    assert moved["moved"] == sum(hospital.city_code == city for hospital in PLAN.hospitals)
+    assert (await clerk.do("scorecardsWithdraw", "ScorecardsQuarterInput", order, "moved"))["moved"] == moved["moved"]
+
+
+async def test_scorecards_need_a_published_quarter(done: Done) -> None:
+    clerk = done.cast.actor(PLAN.cities[1].code, Role.CITY_SETTLEMENT_CLERK)
+    for order, code in (
+        ({"year": YEAR, "quarter": 4}, "QUARTER_NOT_PUBLISHED"),
+        ({"year": YEAR, "quarter": 5}, "PERIOD_RANGE"),
+    ):
+        with pytest.raises(StepRefused, match=code):
+            await clerk.do("scorecardsDraft", "ScorecardsQuarterInput", order, "job { id }")
+
+
+async def test_a_job_tells_its_story(done: Done) -> None:
+    city = PLAN.cities[0].code
+    clerk = done.cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
+    query = "query($after: String) { jobs(first: 50, after: $after) { nodes { id kind state attempt } pageInfo { hasNextPage endCursor } } }"
+    jobs = await clerk.all_nodes(query, "jobs")
+    assert {job["state"] for job in jobs} == {"DONE"}
+    assert {"clearing.compute", "scorecard.draft", "point_value.budget"} <= {job["kind"] for job in jobs}
+    response = await clerk.send("GET", f"/v1/jobs/{jobs[0]['id']}/events")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert '"state": "DONE"' in response.text
+    stranger = done.cast.actor(PLAN.cities[1].code, Role.CITY_SETTLEMENT_CLERK)
+    assert (await stranger.send("GET", f"/v1/jobs/{jobs[0]['id']}/events")).status_code == 404
 
 
 async def test_two_starts_at_once_make_one_run(done: Done) -> None:
