@@ -54,7 +54,7 @@ LINES_MOST = 1_000
 """The place of each error is counted line by line."""
 NESTING_MOST = 64
 """Brackets open at once; the parser goes one deeper for each."""
-TOKENS_MOST = 6_000
+TOKENS_MOST = 2_000
 INTROSPECTION_DEPTH_MOST = 16
 INTROSPECTION_LISTS_MOST = 3
 
@@ -63,7 +63,7 @@ _INTROSPECTION_LISTS = frozenset(
     {"types", "fields", "args", "inputFields", "enumValues", "possibleTypes", "interfaces", "directives"}
 )
 _BRACKETS = re.compile(r'"""(?:[^"]|"(?!""))*"""|"(?:[^"\\\n]|\\.)*"|#[^\n\r]*|[{}()\[\]]')
-_SUGGESTION = re.compile(r"\s*Did you mean .*\?\s*$", re.DOTALL)
+_SUGGESTION = re.compile(r"\s*Did you mean [^?]*\?")
 
 
 class TooMuch(GraphQLError):
@@ -138,10 +138,10 @@ class _Walk:
         if at.depth > (self._depth_most if at.lists < 0 else INTROSPECTION_DEPTH_MOST):
             return
         for selection in selection_set.selections:
-            weight.walked += 1
-            weight.directives += len(selection.directives or ())
             if weight.is_over:
                 return
+            weight.walked += 1
+            weight.directives += len(selection.directives or ())
             match selection:
                 case FieldNode():
                     weight.aliases += selection.alias is not None
