@@ -229,6 +229,12 @@ def explain(context: typer.Context) -> None:
     hand_over("fenzhi.cli.explain", "explain", context.args)
 
 
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def submit(context: typer.Context) -> None:
+    """Submit a file of settlement lists and show its verdicts (上报清单文件)."""
+    hand_over("fenzhi.cli.submit", "submit", context.args)
+
+
 @catalog_app.command(context_settings=_HANDED_OVER, add_help_option=False)
 def build(context: typer.Context) -> None:
     """Groups and scores from any discharge file (由病案文件建组)."""
