@@ -190,10 +190,13 @@ def attacks(rng: random.Random) -> Iterator[Attack]:
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
     """Every attack `rounds` times beside a probe that must not wait (查询攻击测试组)."""
+    from fenzhi_graphql.app import settled_memory
+
     tally = Tally()
     async with staged(addresses) as stage:
         await open_tenants(stage.cast)
-        await try_attacks(stage, tally, seed, rounds or ROUNDS, is_timed=True)
+        with settled_memory():
+            await try_attacks(stage, tally, seed, rounds or ROUNDS, is_timed=True)
         await try_slow_body(tally)
     return tally
 
