@@ -56,6 +56,7 @@ def run_rows(area: int, run: uuid.UUID) -> pa.Table:
             "basic_fund_fen": pa.array([100, 200, 300], pa.int64()),
             "patient_fen": pa.array([0, 0, 0], pa.int64()),
             "los_days": pa.array([1, 2, 3], pa.int32()),
+            "settlement_month": pa.array([202501, 202501, 202502], pa.int32()),
         }
     )
 
