@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Refusal
 from fenzhi.rules.submission.check_policy import AgeReckoning, CheckBook, LatenessReckoning
+from fenzhi.rules.submission.optional_checks import ask_optional
 from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.rules.submission.verdict import Verdict
 from fenzhi.rules.submission.verdict_texts import format_verdict, verdict
@@ -110,6 +111,7 @@ def check_list(
             run.total_and_items(),
             run.payers(),
             run.timeliness(),
+            ask_optional(given, book.policy.optional) if book.policy.optional.severities else (),
         )
         for finding in findings
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.submission.optional_checks import NO_OPTIONAL_CHECKS, OptionalChecks, optional_checks
 from fenzhi.rules.submission.verdict import Severity
 
 
@@ -56,6 +57,8 @@ class SubmissionPolicy:
     severities: Mapping[str, Severity] = field(default_factory=dict)
     """Code → severity, where policy differs from the registry (严重程度调整)."""
     settlement_period_by: PeriodDate = PeriodDate.SETTLEMENT_END
+    optional: OptionalChecks = NO_OPTIONAL_CHECKS
+    """Rules the area has switched on (已启用的可选规则)."""
 
 
 def submission_policy(resolved: ResolvedPolicy) -> SubmissionPolicy:
@@ -74,6 +77,7 @@ def submission_policy(resolved: ResolvedPolicy) -> SubmissionPolicy:
         list_due_days=resolved.integer("submission.upload_days"),
         severities={"GRAY_PRINCIPAL_DIAGNOSIS": Severity(resolved.method("submission.gray_principal_severity"))},
         settlement_period_by=PeriodDate(resolved.method("submission.settlement_period_date")),
+        optional=optional_checks(resolved),
     )
 
 
