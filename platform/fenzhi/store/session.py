@@ -177,14 +177,16 @@ async def _enter(connection: AsyncConnection, scope: Scope) -> None:
 
 
 def _carry_nothing_over(engine: AsyncEngine) -> None:
-    """Reset a connection when it returns to the pool: no role, no setting, no temporary table may outlive its user."""
+    """Reset a connection when it returns to the pool: no role, no setting, no temporary table, no lock may outlive its user."""
 
     @event.listens_for(engine.sync_engine, "reset")
     def _reset(dbapi_connection: Any, _record: Any, state: Any) -> None:
         if state.terminate_only:
             return
         dbapi_connection.rollback()
-        dbapi_connection.run_async(lambda driver: driver.execute("reset all; reset role; discard temp"))
+        dbapi_connection.run_async(
+            lambda driver: driver.execute("reset all; reset role; discard temp; select pg_advisory_unlock_all()")
+        )
 
 
 _BY_SQLSTATE = {

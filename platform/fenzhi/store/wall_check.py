@@ -7,6 +7,7 @@ a tenant that does not exist, and of real tenants, and asks each table for one r
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,39 @@ async def check_walls(owner_dsn: str, app_dsn: str) -> list[Probe]:
     return probes
 
 
+async def check_catalog(owner: Any) -> list[Probe]:
+    """The first half alone (检查系统目录), over a connection of the owner's: inside its transaction, if it has one open."""
+    return [probe async for probe in _catalog_probes(owner)]
+
+
+_BOUND_TO: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    TableClass.HOSPITAL.value: {
+        "fenzhi_hospital": ("area_id", "hospital_id"),
+        "fenzhi_county": ("area_id", "county_id"),
+        "fenzhi_area": ("area_id",),
+        "fenzhi_worker": ("area_id",),
+        "fenzhi_province": ("area_ids",),
+    },
+    TableClass.AREA.value: {
+        "fenzhi_hospital": ("area_id",),
+        "fenzhi_county": ("area_id",),
+        "fenzhi_area": ("area_id",),
+        "fenzhi_worker": ("area_id",),
+        "fenzhi_province": ("area_ids",),
+    },
+    TableClass.PROVINCE.value: dict.fromkeys(_ROLES, ("province_id",)),
+    TableClass.PLATFORM.value: dict.fromkeys(_ROLES, ("tenant",)),
+}
+"""Table class → role → the settings of the scope that each of its policies is bound to."""
+_BOUND_OTHERWISE: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("pooling_area", "fenzhi_province"): ("province_id",),
+    ("county", "fenzhi_county"): ("area_id", "county_id"),
+    ("county", "fenzhi_hospital"): ("area_id", "county_id"),
+    ("job", "fenzhi_province"): ("province_id",),
+}
+_WAY_AROUND = re.compile(r"\b(or|not)\b\s*\(*\s*(true|false)\b|^\s*\(*true\)*\s*$", re.IGNORECASE)
+
+
 async def _catalog_probes(owner: Any) -> AsyncIterator[Probe]:
     tables = await owner.fetch(
         """
@@ -117,7 +151,14 @@ def _policy_probes(name: str, policies: list[Any], grants: list[Any]) -> Iterato
             len(roles) == 1 and roles[0] in _ROLES,
         )
         texts = [policy[part] for part in ("qual", "with_check") if policy[part] is not None]
-        bound = all("fenzhi." in text for text in texts) or (name, roles[0]) in _SEES_EVERYTHING
+        declared = metadata.tables.get(name)
+        table_class = declared.info.get("table_class", "") if declared is not None else ""
+        needed = _BOUND_OTHERWISE.get((name, roles[0])) or _BOUND_TO.get(table_class, {}).get(roles[0])
+        bound = (name, roles[0]) in _SEES_EVERYTHING or (
+            needed is not None
+            and all(f"current_setting('fenzhi.{setting}'" in text for text in texts for setting in needed)
+            and not any(_WAY_AROUND.search(text) for text in texts)
+        )
         yield Probe(name, roles[0], f"policy {policy['policyname']} is bound to the scope", bound)
         if policy["cmd"] in ("INSERT", "UPDATE"):
             yield Probe(

@@ -1,0 +1,162 @@
+"""Section walls (隔离墙变异): every wall of the database and every permission weakened in turn; what checks them must turn red each time."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from graphql import build_schema
+
+from fenzhi.access.roles import KIND_OF_ROLE, ROLES_OF_DUTY, Duty, Role
+from fenzhi.cli.battery.stage import TENANTS, Stage, open_tenants, staged
+from fenzhi.cli.battery.tally import Tally
+from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
+from fenzhi.cli.probes.judge import filled, nonexistent
+from fenzhi.cli.servers import ServerAddresses
+from fenzhi.store.tables import metadata
+from fenzhi.store.wall_check import check_catalog, check_walls
+
+_SETTING = re.compile(r"current_setting\('fenzhi\.(\w+)'::text, true\)")
+_COLUMN = {"area_ids": "('{' || area_id || '}')"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One wall weakened (变异): how, and the statement that does it."""
+
+    kind: str
+    where: str
+    statement: str
+
+
+async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
+    """`rounds` mutants of each kind and `rounds` duties, by seed; default all (隔离墙测试组)."""
+    tally = Tally()
+    async with staged(addresses) as stage:
+        await open_tenants(stage.cast)
+        probes = await check_walls(addresses.owner_dsn, addresses.app_dsn)
+        tally.saw("untouched", all(p.held for p in probes), str([p for p in probes if not p.held][:3]))
+        await try_walls(addresses.owner_dsn, tally, seed, rounds)
+        await try_permissions(stage, tally, seed, rounds)
+    return tally
+
+
+async def mutants(owner: Any) -> list[Mutant]:
+    """Every policy weakened, unbound level by level, or dropped; every table without its wall (全部变异)."""
+    found = []
+    for policy in await owner.fetch(
+        "select * from pg_policies where schemaname = 'public' order by tablename, policyname"
+    ):
+        name, table = policy["policyname"], policy["tablename"]
+        texts = {p: policy[column] for p, column in (("using", "qual"), ("with check", "with_check")) if policy[column]}
+        if all(text == "true" for text in texts.values()):
+            # Bound to nobody by declaration (tenants and accounts for the operator): weaker it cannot be.
+            found.append(Mutant("policy dropped", f"{table}.{name}", f"drop policy {name} on {table}"))
+            continue
+        where = f"{table}.{name}"
+        alter = f"alter policy {name} on {table}"
+        found.append(Mutant("policy dropped", where, f"drop policy {name} on {table}"))
+        for part, text in texts.items():
+            found.append(Mutant("policy true", where, f"{alter} {part} (true)"))
+            found.append(Mutant("policy or true", where, f"{alter} {part} (({text}) or true)"))
+            found.append(Mutant("policy or not false", where, f"{alter} {part} (({text}) or not false)"))
+            for setting in sorted(set(_SETTING.findall(text))):
+                column = _COLUMN.get(setting, f"{setting}::text")
+                unbound = text.replace(f"current_setting('fenzhi.{setting}'::text, true)", column)
+                found.append(Mutant("level unbound", f"{where} {setting}", f"{alter} {part} ({unbound})"))
+        found.append(Mutant("policy for all", where, f"{alter} to public"))
+    for table in metadata.sorted_tables:
+        found.append(Mutant("wall disabled", table.name, f"alter table {table.name} disable row level security"))
+        found.append(Mutant("wall not forced", table.name, f"alter table {table.name} no force row level security"))
+        found.append(Mutant("granted to the login", table.name, f"grant select on {table.name} to fenzhi_app"))
+        found.append(Mutant("granted to everybody", table.name, f"grant select on {table.name} to public"))
+    return found
+
+
+async def try_walls(owner_dsn: str, tally: Tally, seed: int, sample: int) -> None:
+    """Weaken one wall at a time inside a transaction that is taken back; the catalog check must see each."""
+    owner = await asyncpg.connect(owner_dsn)
+    try:
+        clean = await check_catalog(owner)
+        tally.saw("untouched", all(p.held for p in clean), str([p for p in clean if not p.held][:3]))
+        by_kind: dict[str, list[Mutant]] = {}
+        for mutant in await mutants(owner):
+            by_kind.setdefault(mutant.kind, []).append(mutant)
+        rng = random.Random(seed)
+        for kind, all_of_kind in sorted(by_kind.items()):
+            for mutant in rng.sample(all_of_kind, min(sample or len(all_of_kind), len(all_of_kind))):
+                transaction = owner.transaction()
+                await transaction.start()
+                try:
+                    await owner.execute(mutant.statement)
+                    red = [p for p in await check_catalog(owner) if not p.held]
+                finally:
+                    await transaction.rollback()
+                tally.saw(kind, bool(red), f"{mutant.where} was not seen: {mutant.statement}")
+    finally:
+        await owner.close()
+
+
+Matrix = dict[tuple[str, Role], bool]
+"""(operation.field, role) → whether the role passes the first lock, that of the duties."""
+_NO_DUTY = "does not carry the duty"
+"""What the first lock says; a refusal by the second one, the database's, is another."""
+
+
+async def matrix_of(stage: Stage, asked: list[Question]) -> Matrix:
+    """Who is let in where, asked of the API with ids that name nothing (权限矩阵)."""
+    found: Matrix = {}
+    for role, level in KIND_OF_ROLE.items():
+        tenant = _tenant_of(role, level.name)
+        actor = stage.cast.actor(tenant, role)
+        for question in asked:
+            slots: dict[IdSlot, str] = {slot: nonexistent(slot.node_type) for slot in question.id_slots}
+            answer = await actor.send(
+                "POST", "/graphql", json={"query": question.document, "variables": filled(question, slots)}
+            )
+            found[f"{question.operation}.{question.field}", role] = _NO_DUTY not in answer.text
+    return found
+
+
+def _tenant_of(role: Role, level: str) -> str:
+    if level == "OPERATOR":
+        return "operator"
+    return next(
+        code for kind, code, _ in TENANTS if kind == level and (role is not Role.INTEGRATION_DEVELOPER or "98" in code)
+    )
+
+
+@contextmanager
+def everybody_may(duty: Duty) -> Iterator[None]:
+    """Give a duty to every role for a while (放宽权限)."""
+    kept = dict(ROLES_OF_DUTY)
+    ROLES_OF_DUTY[duty] = frozenset(Role)
+    try:
+        yield
+    finally:
+        ROLES_OF_DUTY.clear()
+        ROLES_OF_DUTY.update(kept)
+
+
+async def try_permissions(stage: Stage, tally: Tally, seed: int, sample: int) -> None:
+    """Give one duty at a time to every role: the matrix of who is let in must change where the duty is needed."""
+    from fenzhi_graphql.print_schema import schema_text
+
+    asked = list(questions(build_schema(schema_text())))
+    before = await matrix_of(stage, asked)
+    again = await matrix_of(stage, asked)
+    tally.saw("matrix stands", before == again, "two looks at the same permissions differ")
+    tally.figures |= {"matrix_cells": len(before), "let_in": sum(before.values())}
+    duties = [duty for duty in Duty if ROLES_OF_DUTY[duty] != frozenset(Role)]
+    random.Random(seed).shuffle(duties)
+    for duty in duties[: sample or None]:
+        with everybody_may(duty):
+            after = await matrix_of(stage, asked)
+        opened = sorted({field for (field, role), may in after.items() if may and not before[field, role]})
+        tally.saw("permission widened", bool(opened), f"{duty}: no field noticed")
+        tally.figures.setdefault("fields_of_duty", {})[duty.value] = opened

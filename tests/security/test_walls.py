@@ -1,0 +1,38 @@
+"""A wall or a permission weakened is seen, whichever it is: a sample by seed here, all of them in the battery."""
+
+from __future__ import annotations
+
+import os
+
+from fenzhi.cli.battery.stage import Stage
+from fenzhi.cli.battery.tally import Tally
+from fenzhi.cli.battery.walls import try_permissions, try_walls
+from fenzhi.cli.servers import ServerAddresses
+
+SEED = int(os.environ.get("FENZHI_TEST_SEED", "20261122"))
+
+
+async def test_every_kind_of_weakened_wall_is_seen(own_database: ServerAddresses) -> None:
+    tally = Tally()
+    await try_walls(own_database.owner_dsn, tally, SEED, 4)
+    assert tally.failures == []
+    assert set(tally.tried) == {
+        "untouched",
+        "policy dropped",
+        "policy true",
+        "policy or true",
+        "policy or not false",
+        "policy for all",
+        "level unbound",
+        "wall disabled",
+        "wall not forced",
+        "granted to the login",
+        "granted to everybody",
+    }
+
+
+async def test_a_widened_permission_is_seen(stage: Stage) -> None:
+    tally = Tally()
+    await try_permissions(stage, tally, SEED, 2)
+    assert tally.failures == []
+    assert tally.tried["permission widened"] == 2
