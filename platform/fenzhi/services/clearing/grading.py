@@ -17,23 +17,29 @@ from sqlalchemy import Row
 from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
 from fenzhi.engine.scoring_plan import ScoringPlan, plan_scoring
-from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, MeanCost, ReferenceCosts
-from fenzhi.rules.editions import NothingInForce
+from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, ReferenceCosts
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
 from fenzhi.rules.grouping.grouping_method import GroupingMethod
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import Conflict, InvariantBroken
-from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod
+from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import HospitalFactor, score_case
 from fenzhi.services.catalog import book
 from fenzhi.services.policy.methods import grouping_method_of
-from fenzhi.store.repositories import catalog, registry
+from fenzhi.services.scoring.basis import (
+    UNASKED_LINES,
+    Withheld,
+    edition_on,
+    hospital_terms,
+    outlier_lines_of,
+    references_of,
+)
+from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork
 
 SAMPLE = 200
 """How many cases of every run the one-case rules grade again (抽样复核数)."""
-NO_EDITION, NO_STANDING, NO_COEFFICIENT, NO_AGREEMENT = "no_edition", "no_standing", "no_coefficient", "no_agreement"
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = 1_000_000
 
@@ -109,25 +115,6 @@ class GradingBasis:
         return hashlib.sha256(repr((used, held)).encode()).hexdigest()
 
 
-def outlier_lines_of(policy: ResolvedPolicy) -> OutlierLines | None:
-    """The lines of cost outliers (费用异常界限), or none where the policy rescores nothing. Raises: PolicyNotEntered."""
-    if policy.method("scoring.outlier_method") == "none":
-        return None
-    return OutlierLines(
-        low=policy.decimal("scoring.low_ratio"),
-        high=policy.decimal("scoring.high_ratio"),
-        extreme=policy.decimal("scoring.extreme_ratio"),
-        low_inclusive=policy.flag("scoring.low_inclusive"),
-        high_inclusive=policy.flag("scoring.high_inclusive"),
-        extreme_inclusive=policy.flag("scoring.extreme_inclusive"),
-        method=OutlierMethod(policy.method("scoring.outlier_method")),
-    )
-
-
-_NO_LINES = OutlierLines(Decimal("0.5"), Decimal(2), None)
-"""Never asked: without references every case is normal."""
-
-
 async def load_basis(
     uow: UnitOfWork,
     policy: ResolvedPolicy,
@@ -157,7 +144,7 @@ async def load_basis(
     used: dict[str, tuple[Row[Any], uuid.UUID | None]] = {}
     edition_of: dict[date, str] = {}
     for day in dates:
-        row = edition if edition is not None else await _edition_on(uow, day)
+        row = edition if edition is not None else await edition_on(uow, day)
         if row is None:
             continue
         spoken_on = day if edition is None else max(date(reference_year + 1, 1, 1), row.effective_from)
@@ -179,8 +166,7 @@ async def load_basis(
         row, overlay_id = used[key]
         references = NO_REFERENCES
         if lines is not None:
-            same_level = policy.method("scoring.reference") == "same_level_last_year"
-            references = _references(await book.references(uow, row.edition_id, reference_year), same_level=same_level)
+            references = await references_of(uow, policy, row, reference_year)
         scores = {}
         if overlay_id is not None:
             scores = {r.group_code: r.score for r in await catalog.overlay_scores(uow, uow.scope.area, overlay_id)}
@@ -188,10 +174,10 @@ async def load_basis(
             _compiled(await book.load_book(uow, row.edition_id), scores, method),
             factors=factors,
             references=references,
-            lines=lines or _NO_LINES,
+            lines=lines or UNASKED_LINES,
         )
         uses.append(EditionUse(row, overlay_id, plan, references))
-    return GradingBasis(tuple(uses), method, lines or _NO_LINES, tuple(factors), edition_of, factor_of, withheld)
+    return GradingBasis(tuple(uses), method, lines or UNASKED_LINES, tuple(factors), edition_of, factor_of, withheld)
 
 
 def _compiled(found: CatalogBook, scores: Mapping[str, Decimal], method: GroupingMethod) -> CompiledBook:
@@ -201,60 +187,24 @@ def _compiled(found: CatalogBook, scores: Mapping[str, Decimal], method: Groupin
     return compile_book(found, method)
 
 
-async def _edition_on(uow: UnitOfWork, day: date) -> Row[Any] | None:
-    try:
-        return await book.edition_for(uow, day)
-    except NothingInForce:
-        return None
-
-
-def _references(found: Mapping[tuple[str, str], book.Reference], *, same_level: bool) -> ReferenceCosts:
-    by_level = {
-        (code, level): MeanCost(one.total_fen, one.n) for (code, level), one in found.items() if level and same_level
-    }
-    return ReferenceCosts(
-        by_level, {code: MeanCost(one.total_fen, one.n) for (code, level), one in found.items() if not level}
-    )
-
-
 async def _factors(
     uow: UnitOfWork, insurance: str, asked: Sequence[tuple[int, date]], *, earliest: bool
 ) -> tuple[list[HospitalFactor], dict[tuple[int, date], int], dict[tuple[int, date], str]]:
-    area = uow.scope.area
-    levels = _by_hospital(await registry.standings(uow, area))
-    coefficients = _by_hospital(r for r in await registry.coefficients(uow, area) if r.insurance == insurance)
-    agreements = _by_hospital(r for r in await registry.agreements(uow, area) if r.insurance == insurance)
+    terms = await hospital_terms(uow, uow.scope.area, insurance)
     factors: list[HospitalFactor] = []
     place_of: dict[HospitalFactor, int] = {}
     factor_of: dict[tuple[int, date], int] = {}
     withheld: dict[tuple[int, date], str] = {}
     for hospital, day in asked:
-        level = _dated(levels.get(hospital, []), day, earliest=earliest)
-        coefficient = _dated(coefficients.get(hospital, []), day, earliest=earliest)
-        if level is None or coefficient is None:
-            withheld[hospital, day] = NO_STANDING if level is None else NO_COEFFICIENT
+        factor, _document, reason = terms.on(hospital, day, earliest=earliest)
+        if factor is None or reason is not None:
+            withheld[hospital, day] = str(reason)
             continue
-        if not earliest and not any(a.valid_from <= day <= a.valid_to for a in agreements.get(hospital, [])):
-            withheld[hospital, day] = NO_AGREEMENT
-            continue
-        factor = HospitalFactor(level.level, coefficient.coefficient)
         if factor not in place_of:
             place_of[factor] = len(factors)
             factors.append(factor)
         factor_of[hospital, day] = place_of[factor]
     return factors, factor_of, withheld
-
-
-def _by_hospital(rows: Iterable[Row[Any]]) -> dict[int, list[Row[Any]]]:
-    found: dict[int, list[Row[Any]]] = {}
-    for row in rows:
-        found.setdefault(row.hospital_id, []).append(row)
-    return found
-
-
-def _dated(rows: Sequence[Row[Any]], day: date, *, earliest: bool) -> Row[Any] | None:
-    found = registry.in_force(rows, day)
-    return rows[0] if found is None and earliest and rows else found
 
 
 def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
@@ -317,7 +267,7 @@ def _plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
 
 def _why(basis: GradingBasis, key: tuple[int, date]) -> str | None:
     if key[1] not in basis.edition_of:
-        return NO_EDITION
+        return Withheld.NO_EDITION.value
     return basis.withheld.get(key)
 
 

@@ -1,0 +1,153 @@
+"""What a case's points rest on, by date (计分依据的选取): read here once for a single case and for a whole run.
+
+Edition, overlay, level, coefficient and agreement are those of the discharge date. A run and an explanation that chose them in two places
+could one day disagree without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+
+from fenzhi.rules.catalog.reference_costs import MeanCost, ReferenceCosts
+from fenzhi.rules.editions import NothingInForce
+from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod
+from fenzhi.rules.scoring.score_case import HospitalFactor
+from fenzhi.services.catalog import book
+from fenzhi.store.repositories import registry
+from fenzhi.store.session import UnitOfWork
+
+UNASKED_LINES = OutlierLines(Decimal("0.5"), Decimal(2), None)
+"""Where policy rescores nothing there are no references either, so no line is ever asked."""
+
+
+class Withheld(StrEnum):
+    """Why a case cannot be paid whatever its group (不予结算原因)."""
+
+    NO_EDITION = "no_edition"
+    NO_STANDING = "no_standing"
+    NO_COEFFICIENT = "no_coefficient"
+    NO_AGREEMENT = "no_agreement"
+
+    @property
+    def zh(self) -> str:
+        """In Chinese (中文说明)."""
+        return _WITHHELD[self][0]
+
+    @property
+    def en(self) -> str:
+        """In English."""
+        return _WITHHELD[self][1]
+
+
+_WITHHELD = {
+    Withheld.NO_EDITION: ("出院日没有生效的目录版本。", "No catalog edition was in force on the day of discharge."),
+    Withheld.NO_STANDING: (
+        "出院日没有登记医院等级。",
+        "No level of the hospital was registered on the day of discharge.",
+    ),
+    Withheld.NO_COEFFICIENT: (
+        "出院日没有该险种的医疗机构系数。",
+        "No coefficient of the hospital for this insurance on the day of discharge.",
+    ),
+    Withheld.NO_AGREEMENT: (
+        "出院日没有该险种的医保服务协议。",
+        "No agreement of the hospital for this insurance on the day of discharge.",
+    ),
+}
+
+
+def outlier_lines_of(policy: ResolvedPolicy) -> OutlierLines | None:
+    """The lines of cost outliers (费用异常界限), or none where the policy rescores nothing. Raises: PolicyNotEntered."""
+    if policy.method("scoring.outlier_method") == "none":
+        return None
+    return OutlierLines(
+        low=policy.decimal("scoring.low_ratio"),
+        high=policy.decimal("scoring.high_ratio"),
+        extreme=policy.decimal("scoring.extreme_ratio"),
+        low_inclusive=policy.flag("scoring.low_inclusive"),
+        high_inclusive=policy.flag("scoring.high_inclusive"),
+        extreme_inclusive=policy.flag("scoring.extreme_inclusive"),
+        method=OutlierMethod(policy.method("scoring.outlier_method")),
+    )
+
+
+async def edition_on(uow: UnitOfWork, day: date) -> Row[Any] | None:
+    """The edition in force on a day, or none (当日目录版本)."""
+    try:
+        return await book.edition_for(uow, day)
+    except NothingInForce:
+        return None
+
+
+async def references_of(
+    uow: UnitOfWork, policy: ResolvedPolicy, edition: Row[Any], year: int, *, area_id: int | None = None
+) -> ReferenceCosts:
+    """An area's reference costs of a year in the words of the rules (参照费用). Policy: scoring.reference."""
+    found = await book.references(uow, edition.edition_id, year, area_id=area_id)
+    same_level = policy.method("scoring.reference") == "same_level_last_year"
+    return ReferenceCosts(
+        {key: MeanCost(one.total_fen, one.n) for key, one in found.items() if key[1] and same_level},
+        {code: MeanCost(one.total_fen, one.n) for (code, level), one in found.items() if not level},
+    )
+
+
+@dataclass(frozen=True)
+class HospitalTerms:
+    """The dated levels, coefficients and agreements of hospitals for one insurance (机构计分条件)."""
+
+    levels: Mapping[int, Sequence[Row[Any]]]
+    coefficients: Mapping[int, Sequence[Row[Any]]]
+    agreements: Mapping[int, Sequence[Row[Any]]]
+
+    def on(
+        self, hospital: int, day: date, *, earliest: bool = False
+    ) -> tuple[HospitalFactor | None, str, Withheld | None]:
+        """Factor, its document, and why cases of the day cannot be paid, if so (当日等级与系数).
+
+        With `earliest` a day before the first known level or coefficient takes the first one and no agreement is asked for: history is
+        priced, not paid.
+        """
+        level = _dated(self.levels.get(hospital, ()), day, earliest=earliest)
+        if level is None:
+            return None, "", Withheld.NO_STANDING
+        coefficient = _dated(self.coefficients.get(hospital, ()), day, earliest=earliest)
+        if coefficient is None:
+            return None, "", Withheld.NO_COEFFICIENT
+        factor = HospitalFactor(level.level, coefficient.coefficient)
+        covered = earliest or any(a.valid_from <= day <= a.valid_to for a in self.agreements.get(hospital, ()))
+        return factor, coefficient.document, None if covered else Withheld.NO_AGREEMENT
+
+
+async def hospital_terms(
+    uow: UnitOfWork, area_id: int, insurance: str, hospital_id: int | None = None
+) -> HospitalTerms:
+    """Read the terms of an area's hospitals, or of one (读取机构条件)."""
+
+    def of_insurance(rows: Iterable[Row[Any]]) -> dict[int, list[Row[Any]]]:
+        return _by_hospital(row for row in rows if row.insurance == insurance)
+
+    return HospitalTerms(
+        levels=_by_hospital(await registry.standings(uow, area_id, hospital_id)),
+        coefficients=of_insurance(await registry.coefficients(uow, area_id, hospital_id)),
+        agreements=of_insurance(await registry.agreements(uow, area_id, hospital_id)),
+    )
+
+
+def _by_hospital(rows: Iterable[Row[Any]]) -> dict[int, list[Row[Any]]]:
+    found: dict[int, list[Row[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.hospital_id, []).append(row)
+    return found
+
+
+def _dated(rows: Sequence[Row[Any]], day: date, *, earliest: bool) -> Row[Any] | None:
+    found = registry.in_force(rows, day)
+    return rows[0] if found is None and earliest and rows else found
