@@ -1,0 +1,164 @@
+"""Section idempotency (幂等测试): requests repeated in every way we know of, against a model of what each key may do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from fenzhi.access.roles import Role
+from fenzhi.cli.battery.stage import Stage, open_tenants, staged
+from fenzhi.cli.battery.tally import Tally
+from fenzhi.cli.flow.client import Actor, fresh_key
+from fenzhi.cli.servers import ServerAddresses
+
+STEPS = 1_000
+TENANTS = ("H99010001", "H99012201", "H98010001")
+_CREATE = "mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id } userErrors { code } } }"
+_ABANDON = "mutation($i: BatchAbandonInput!) { batchAbandon(input: $i) { batch { id } userErrors { code } } }"
+_BATCHES = "query($after: String) { batches(first: 100, after: $after) { nodes { id state label } pageInfo { hasNextPage endCursor } } }"
+WAYS = (
+    "new", "again", "again elsewhere", "again by header", "again with a token anew", "twins", "twins elsewhere", "other body",
+    "other tenant", "other operation", "after abandoning", "bad key",
+)  # fmt: skip
+"""Ways to send a request (发送方式)."""
+
+
+@dataclass
+class Model:
+    """What every key of every tenant has done (模型)."""
+
+    done: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(tenant, key) → (label, batch)."""
+    abandoned: set[str] = field(default_factory=set)
+
+
+async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
+    """`rounds` steps over two API instances (幂等测试组)."""
+    tally = Tally()
+    async with staged(addresses, instances=2) as stage:
+        await open_tenants(stage.cast)
+        await try_retries(stage, tally, seed, rounds or STEPS)
+    return tally
+
+
+async def try_retries(stage: Stage, tally: Tally, seed: int, steps: int) -> None:
+    """Repeat requests by the model; afterwards the store holds exactly what the model holds."""
+    rng = random.Random(seed)
+    model = Model()
+    before = {tenant: len(await _batches(stage, tenant)) for tenant in TENANTS}
+    for number in range(steps):
+        way = WAYS[number % len(WAYS)] if model.done else "new"
+        await _step(stage, tally, rng, model, way)
+    for tenant in TENANTS:
+        found = await _batches(stage, tenant)
+        expected = {batch for (owner, _key), (_label, batch) in model.done.items() if owner == tenant}
+        ours = {b["id"] for b in found if b["id"] in expected}
+        tally.saw(
+            "stored once",
+            ours == expected and len(found) == before[tenant] + len(expected),
+            f"{tenant}: {len(found)} batches, {len(expected)} expected",
+        )
+        gone = {b["id"] for b in found if b["state"] == "ABANDONED"} & expected
+        tally.saw("nothing else done", gone == model.abandoned & expected, tenant)
+    tally.figures |= {"keys": len(model.done), "abandoned": len(model.abandoned)}
+
+
+async def _step(stage: Stage, tally: Tally, rng: random.Random, model: Model, way: str) -> None:
+    if way == "new":
+        tenant, key, label = rng.choice(TENANTS), fresh_key(), f"batch {rng.random()}"
+        answer = await _create(_actor(stage, tenant), key, label)
+        model.done[tenant, key] = (label, str(_id(answer)))
+        tally.saw(way, _id(answer) is not None, str(answer))
+        return
+    (tenant, key), (label, batch) = rng.choice(list(model.done.items()))
+    actor, elsewhere = _actor(stage, tenant), _actor(stage, tenant, 1)
+    match way:
+        case "again":
+            answers = [await _create(actor, key, label) for _ in range(rng.randrange(1, 4))]
+        case "again elsewhere":
+            answers = [await _create(elsewhere, key, label)]
+        case "again by header":
+            answers = [await _create(actor, "", label, header=key)]
+        case "again with a token anew":
+            actor._made_at = -1e9
+            answers = [await _create(actor, key, label)]
+        case "twins" | "twins elsewhere":
+            await _twins(tally, rng, model, way, tenant, [actor, elsewhere if way == "twins elsewhere" else actor])
+            return
+        case "other body":
+            answer = await _create(actor, key, label + "!")
+            tally.saw(way, _codes(answer) == ["IDEMPOTENCY_KEY_REUSED"], str(answer))
+            return
+        case "other operation":
+            answer = await _abandon(actor, key, batch)
+            tally.saw(way, _codes(answer) == ["IDEMPOTENCY_KEY_REUSED"], str(answer))
+            return
+        case "other tenant":
+            other = rng.choice([t for t in TENANTS if t != tenant and (t, key) not in model.done] or [""])
+            if other:
+                answer = await _create(_actor(stage, other), key, label)
+                model.done[other, key] = (label, str(_id(answer)))
+                tally.saw(way, _id(answer) not in (None, batch), str(answer))
+            return
+        case "after abandoning":
+            abandoning = fresh_key()
+            if batch not in model.abandoned:
+                for _ in range(2):
+                    answer = await _abandon(actor, abandoning, batch)
+                    tally.saw("abandoned once", _id(answer) == batch, str(answer))
+                model.abandoned.add(batch)
+            answers = [await _create(actor, key, label)]
+        case _:
+            for bad in ("short", "x" * 256, "line\nbreak", ""):
+                answer = await _create(actor, bad, label)
+                tally.saw(way, _codes(answer) == ["IDEMPOTENCY_KEY_SHAPE"], f"{bad!r}: {answer}")
+            return
+    for answer in answers:
+        tally.saw(way, _id(answer) == batch and not _codes(answer), f"{answer} for {batch}")
+
+
+async def _twins(tally: Tally, rng: random.Random, model: Model, way: str, tenant: str, actors: list[Actor]) -> None:
+    """The same new request several times at once: one effect; each answer is it, or says that a twin is in flight."""
+    key, label = fresh_key(), f"twin {rng.random()}"
+    answers = await asyncio.gather(*(_create(actors[n % len(actors)], key, label) for n in range(rng.randrange(2, 7))))
+    made = {_id(a) for a in answers if _id(a)}
+    others = [_codes(a) for a in answers if not _id(a)]
+    last = await _create(actors[0], key, label)
+    tally.saw(way, len(made) == 1 and all(c == ["IDEMPOTENCY_IN_FLIGHT"] for c in others), f"{made} {others}")
+    tally.saw(way, {_id(last)} == made, f"{last} after {made}")
+    model.done[tenant, key] = (label, str(_id(last)))
+
+
+def _actor(stage: Stage, tenant: str, instance: int = 0) -> Actor:
+    return stage.casts[instance].actor(tenant, Role.HOSPITAL_SUBMITTER)
+
+
+async def _create(actor: Actor, key: str, label: str, header: str = "") -> dict[str, Any]:
+    order = {"idempotencyKey": key, "purpose": "LISTS", "mode": "PARTIAL", "label": label}
+    return await _send(actor, "batchCreate", _CREATE, order, header)
+
+
+async def _abandon(actor: Actor, key: str, batch: str) -> dict[str, Any]:
+    return await _send(actor, "batchAbandon", _ABANDON, {"idempotencyKey": key, "batch": batch}, "")
+
+
+async def _send(actor: Actor, name: str, document: str, order: dict[str, Any], header: str) -> dict[str, Any]:
+    headers = {"idempotency-key": header} if header else {}
+    body = {"query": document, "variables": {"i": order}}
+    response = await actor.send("POST", "/graphql", json=body, headers=headers)
+    answer: dict[str, Any] = (response.json().get("data") or {}).get(name) or {}
+    return answer
+
+
+def _id(answer: dict[str, Any]) -> str | None:
+    return (answer.get("batch") or {}).get("id")
+
+
+def _codes(answer: dict[str, Any]) -> list[str]:
+    return [error["code"] for error in answer.get("userErrors") or ()]
+
+
+async def _batches(stage: Stage, tenant: str) -> list[dict[str, Any]]:
+    return await _actor(stage, tenant).all_nodes(_BATCHES, "batches")
