@@ -43,7 +43,7 @@ class CodeFound:
 
     code: str
     places: set[str] = field(default_factory=set)
-    """Rooms: `cli`, `graphql`, `services`, `rules`, …"""
+    """Rooms that give it: `cli`, `graphql`, `services`, `rules`, …; looking for a code is not giving it."""
     says: list[tuple[str, str]] = field(default_factory=list)
     """Chinese and English, as handed over; {…} stands for what was seen."""
     mends: list[tuple[str, str]] = field(default_factory=list)
@@ -56,14 +56,18 @@ def codes_of(root: Path) -> Mapping[str, CodeFound]:
     trees = dict(_trees(root))
     classes = _error_classes(trees)
     found: dict[str, CodeFound] = {}
+    mentioned: dict[str, set[str]] = {}
     for place, tree in trees.items():
         parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
         for node in ast.walk(tree):
             for code, call in _uses(node, parents, classes):
                 entry = found.setdefault(code, CodeFound(code))
-                entry.places.add(place.split("/")[0])
-                if call is not None:
-                    _read_words(entry, call)
+                mentioned.setdefault(code, set()).add(place.split("/")[0])
+                has_words = call is not None and _read_words(entry, call)
+                if has_words or isinstance(node, ast.ClassDef):
+                    entry.places.add(place.split("/")[0])
+    for code, entry in found.items():
+        entry.places = entry.places or mentioned[code]
     for code, status in classes.values():
         if code in found:
             found[code].http_status = status
@@ -172,7 +176,8 @@ def _slot(part: ast.expr) -> str:
     return "{" + word + "}"
 
 
-def _read_words(entry: CodeFound, given: ast.Call | ast.Tuple) -> None:
+def _read_words(entry: CodeFound, given: ast.Call | ast.Tuple) -> bool:
+    """Whether the code is given here with words of its own, and not merely looked for."""
     keywords = given.keywords if isinstance(given, ast.Call) else []
     hints = [text for keyword in keywords if keyword.arg == "hint" for text in _texts(keyword)]
     others = [text for arg in (given.args if isinstance(given, ast.Call) else given.elts) for text in _texts(arg)]
@@ -188,3 +193,4 @@ def _read_words(entry: CodeFound, given: ast.Call | ast.Tuple) -> None:
         zh, _, en = hint.partition(" / ")
         if en and (zh, en) not in entry.mends:
             entry.mends.append((zh, en))
+    return bool(chinese)
