@@ -102,3 +102,12 @@ async def test_too_much_is_refused_before_it_runs(world: World) -> None:
     assert answer["errors"][0]["extensions"]["code"] in {"DATA_REFUSED", "TOO_MUCH"}
     spread = "fragment A on Query { " + " ".join(f"a{i}: poolingAreas {{ code }}" for i in range(40)) + " } { ...A }"
     assert (await client.raw(spread))["errors"][0]["extensions"]["code"] == "TOO_MUCH"
+
+
+async def test_the_operator_reads_the_registry_whole(world: World) -> None:
+    operator = await world.client("operator", Role.OPERATOR_ADMIN)
+    query = "{ hospitals(first: 50) { nodes { code standings { level } coefficients { coefficient } agreements { insurance } } } }"
+    codes = {node["code"] for node in (await operator.gql(query))["hospitals"]["nodes"]}
+    assert {"H41010001", "H37010001"} <= codes
+    refused = await operator.raw("{ cases(first: 1) { nodes { id } } }")
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"

@@ -53,9 +53,9 @@ WALLS: tuple[Wall, ...] = (
     ),
     Wall("hospital", "hospital", insert=(OPERATOR,), predicates={OPERATOR: ANY}),
     Wall("tenant_number", "platform", insert=(OPERATOR,), predicates={OPERATOR: ANY}),
-    Wall("hospital_standing", "hospital", insert=(AREA,)),
-    Wall("hospital_coefficient", "hospital", insert=(AREA,)),
-    Wall("agreement", "hospital", insert=(AREA,)),
+    Wall("hospital_standing", "hospital", insert=(AREA,), predicates={OPERATOR: ANY}),
+    Wall("hospital_coefficient", "hospital", insert=(AREA,), predicates={OPERATOR: ANY}),
+    Wall("agreement", "hospital", insert=(AREA,), predicates={OPERATOR: ANY}),
     Wall(
         "account",
         "platform",
