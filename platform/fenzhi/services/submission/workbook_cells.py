@@ -11,10 +11,11 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.parsers import expat
 
 from fenzhi.rules.refusals import FenzhiError
@@ -27,6 +28,7 @@ SHEETS_MOST = 50
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BUILT_IN_DATES = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 _NO_LETTERS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
+_LETTERS = re.compile("[A-Z]{1,3}", re.ASCII)
 _PLACE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _DRAWN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
@@ -154,14 +156,21 @@ def _inflated(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     return found
 
 
-def _parse(content: bytes, start: Any, end: Any = None, text: Any = None) -> None:
-    parser = expat.ParserCreate(namespace_separator=" ")
+_Start = Callable[[str, dict[str, str]], None]
+_End = Callable[[str], None]
+
+
+def _parse(content: bytes, start: _Start, end: _End | None = None, text: Callable[[str], None] | None = None) -> None:
+    """Parse a part of the workbook (解析部件). Names come without their prefix; nearly every workbook has none to take off."""
+    parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = lambda name, attributes: start(name.rpartition(" ")[2], attributes)
-    if end is not None:
-        parser.EndElementHandler = lambda name: end(name.rpartition(" ")[2])
-    if text is not None:
-        parser.CharacterDataHandler = text
+    if re.search(rb"<\w+:(?:worksheet|sst|styleSheet|workbook|Relationships)\b", content[:4096]):
+        parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
+        parser.EndElementHandler = (lambda name: end(name.rpartition(":")[2])) if end is not None else None
+    else:
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
 
     def no_document_type(*_: object) -> None:
         raise _broken()
@@ -171,11 +180,6 @@ def _parse(content: bytes, start: Any, end: Any = None, text: Any = None) -> Non
         parser.Parse(content, True)
     except expat.ExpatError as exc:
         raise _broken() from exc
-
-
-def _attribute(attributes: dict[str, str], name: str) -> str:
-    """An attribute whatever its name space."""
-    return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == name), "")
 
 
 def read_workbook(content: bytes) -> list[Sheet]:
@@ -223,9 +227,7 @@ def read_workbook(content: bytes) -> list[Sheet]:
 
 
 def _relation(attributes: dict[str, str]) -> str:
-    return next(
-        (value for key, value in attributes.items() if key.rpartition(" ")[2] == "id" and "relationships" in key), ""
-    )
+    return next((value for key, value in attributes.items() if key.endswith(":id")), "")
 
 
 def _shared(archive: zipfile.ZipFile) -> list[str]:
@@ -286,56 +288,59 @@ def _whole(text: str) -> int:
 def _read_sheet(
     sheet: Sheet, content: bytes, shared: list[str], dates: frozenset[int], is_1904: bool, most: int
 ) -> int:
-    cells = 0
-    now: dict[str, Any] = {"row": 0, "column": -1, "type": "", "style": 0, "formula": False, "take": False}
+    cells, row, column, style = 0, 0, -1, 0
+    kind = "n"
+    formula = take = phonetic = False
     line: list[Cell] = []
     held: list[str] = []
+    columns: dict[str, int] = {}
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal cells
+        nonlocal cells, row, column, style, kind, formula, take, phonetic
         if name == "c":
             cells += 1
             if cells > most:
                 raise _too_large()
-            place = _PLACE.fullmatch(attributes.get("r", ""))
-            now["column"] = column_number(place[1]) if place else now["column"] + 1
-            now.update(
-                type=attributes.get("t", "n"),
-                style=_whole(attributes.get("s", "0")),
-                formula=False,
-                take=False,
-                phonetic=False,
-            )
+            place = attributes.get("r", "").rstrip("0123456789")
+            found = columns.get(place)
+            if found is None:
+                found = columns[place] = column_number(place) if _LETTERS.fullmatch(place) else -1
+            column = found if found >= 0 else column + 1
+            kind, style = attributes.get("t", "n"), _whole(attributes.get("s", "0"))
+            formula = take = phonetic = False
             held.clear()
-        elif name in ("v", "t"):
-            now["take"] = not now.get("phonetic")
+        elif name == "v" or name == "t":
+            take = not phonetic
         elif name == "f":
-            now["formula"] = True
+            formula = True
         elif name == "rPh":
-            now["phonetic"] = True
+            phonetic = True
         elif name == "row":
             stated = _whole(attributes.get("r", ""))
-            now["row"], now["column"] = stated if stated > now["row"] else now["row"] + 1, -1
+            row, column = stated if stated > row else row + 1, -1
             line.clear()
             if attributes.get("hidden", "0") in ("1", "true"):
-                sheet.hidden_rows.add(now["row"])
+                sheet.hidden_rows.add(row)
         elif name == "mergeCell":
             _note_merged(sheet, attributes.get("ref", ""))
 
     def end(name: str) -> None:
-        if name in ("v", "t"):
-            now["take"] = False
-        elif name == "rPh":
-            now["phonetic"] = False
+        nonlocal take, phonetic
+        if name == "v" or name == "t":
+            take = False
         elif name == "c":
-            found = _cell(now, "".join(held), shared, dates, is_1904)
+            found = None
+            if held or formula:
+                found = _cell(row, column, kind, style, formula, "".join(held), shared, dates, is_1904)
             if found is not None:
                 line.append(found)
+        elif name == "rPh":
+            phonetic = False
         elif name == "row" and line:
             sheet.rows.append(list(line))
 
     def text(said: str) -> None:
-        if now["take"]:
+        if take:
             held.append(said)
 
     _parse(content, start, end, text)
@@ -361,9 +366,18 @@ def _note_merged(sheet: Sheet, area: str) -> None:
         sheet.merged.append((int(top[2]), column_number(top[1]), int(bottom[2]), column_number(bottom[1]), area))
 
 
-def _cell(now: dict[str, Any], said: str, shared: list[str], dates: frozenset[int], is_1904: bool) -> Cell | None:
-    row, column, kind = now["row"], now["column"], now["type"]
-    if now["formula"]:
+def _cell(
+    row: int,
+    column: int,
+    kind: str,
+    style: int,
+    formula: bool,
+    said: str,
+    shared: list[str],
+    dates: frozenset[int],
+    is_1904: bool,
+) -> Cell | None:
+    if formula:
         return Cell(row, column, "formula", said[:40])
     if kind == "s":
         at = _whole(said.strip()) if said.strip() else len(shared)
@@ -380,7 +394,7 @@ def _cell(now: dict[str, Any], said: str, shared: list[str], dates: frozenset[in
         kind, said = "date", said.replace("T", " ")
     else:
         said = said.strip()
-        kind = ("date1904" if is_1904 else "date") if now["style"] in dates else "number"
+        kind = ("date1904" if is_1904 else "date") if style in dates else "number"
         day = _iso(said) if kind == "date" else None
         kind, said = (kind, day) if day is not None else ("number" if kind == "date" else kind, said)
     if not said.strip():
