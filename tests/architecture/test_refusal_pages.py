@@ -96,4 +96,4 @@ def test_every_setting_is_described(name: str) -> None:
 
 
 def test_generated_pages_name_no_folder_of_a_machine() -> None:
-    assert [name for name, text in generated(ROOT).items() if "/work/" in text or "/home/" in text] == []
+    assert [name for name, text in generated(ROOT).items() if f"{ROOT}/" in text or "/home/" in text] == []

@@ -141,7 +141,13 @@ async def finish(uow: UnitOfWork, claimed: ClaimedJob, result: Mapping[str, Any]
         touched = await uow.execute(
             update(job)
             .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
-            .values(state="done", result=dict(result), finished_at=func.clock_timestamp(), lease_until=None)
+            .values(
+                state="done",
+                result=dict(result),
+                finished_at=func.clock_timestamp(),
+                lease_until=None,
+                progress_done=job.c.progress_total,
+            )
         )
     if touched != 1:
         raise Fenced(str(claimed.job_id))
