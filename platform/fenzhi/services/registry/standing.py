@@ -97,8 +97,9 @@ async def register_standing(platform: Platform, clerk: Subject, request: Request
     """Register a hospital's level, coefficients and agreements from a date on (登记等级、系数与协议).
 
     Earlier entries stay; what applies to a case is the last entry on or before its discharge date.
-    Changes: hospital_standing, hospital_coefficient, agreement. Raises: NotFound, DataRefused.
+    Changes: hospital_standing, hospital_coefficient, agreement. Raises: Forbidden before anything else, NotFound, DataRefused.
     """
+    clerk.scope_for(Duty.EDIT_REGISTRY)
     faults = _faults(order)
     if faults:
         raise DataRefused(tuple(faults))
