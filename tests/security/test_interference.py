@@ -1,0 +1,52 @@
+"""What the comparison of two worlds looks away from, and what it sees; the worlds themselves are built by the battery."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from fenzhi.cli.battery.interference import compare, normalized
+from fenzhi.cli.battery.tally import Tally
+
+ONE, OTHER = "01a200b0-877c-7573-9b60-495e52fcba20", "01a200b1-b98e-743f-9ffb-152617f84bb7"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode()
+
+
+@pytest.mark.parametrize("signature", [bytes(12), bytes([0xFB] * 12), bytes(range(100, 112))])
+def test_ids_of_time_and_chance_moments_and_hashes_are_looked_away_from(signature: bytes) -> None:
+    def answer(key: str, moment: str, digit: str, sign: bytes) -> str:
+        batch = encoded(f"Batch:{key}".encode()).rstrip("=")
+        cursor = encoded(sign + f'["{key}"]'.encode())
+        return f'{{"id": "{batch}", "path": "/v1/batches/{batch}/parts/", "at": "{moment}", "sha": "{digit * 64}", "cursor": "{cursor}"}}'
+
+    first = normalized(answer(ONE, "2026-11-22T00:40:00.123+08:00", "a", signature))
+    second = normalized(answer(OTHER, "2026-11-22T00:41:07+08:00", "b", bytes(12)))
+    assert first == second
+    assert first == (
+        '{"id": "<Batch:<uuid>>", "path": "/v1/batches/<Batch:<uuid>>/parts/", "at": "<moment>", "sha": "<hash>", '
+        '"cursor": "<cursor ["<uuid>"]>"}'
+    )
+
+
+def test_numbers_of_tenants_amounts_and_the_keys_of_cursors_are_seen() -> None:
+    for mine, theirs in (
+        (encoded(b"Hospital:7000001"), encoded(b"Hospital:7000002")),
+        (encoded(bytes(12) + b'["H99010000001"]'), encoded(bytes(12) + b'["H99010000002"]')),
+        ("12345", "12346"),
+        ("catalog-edition-of-2025", "catalog-edition-of-2026"),
+    ):
+        assert normalized(f'{{"x": "{mine}"}}') != normalized(f'{{"x": "{theirs}"}}')
+
+
+def test_a_difference_and_a_missing_answer_are_failures() -> None:
+    place = ("hospital_viewer", "H1", "cases", 0)
+    tally = Tally()
+    compare(tally, {place: "a", ("hospital_viewer", "H1", "jobs", 0): "b"}, {place: "c"})
+    assert len(tally.failures) == 2
+    same = Tally()
+    compare(same, {place: "a"}, {place: "a"})
+    assert same.failures == []
