@@ -16,7 +16,7 @@ APPROVE = "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userEr
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(world: World) -> Place:
-    return await open_place(world, "62")
+    return await open_place(world, "75")
 
 
 async def entered(place: Place, values: dict[str, str]) -> None:
