@@ -44,8 +44,10 @@ check: setup ## Lint, format, types, arrows, chart, YAML (静态检查)
 probes: setup ## Every field and path as every role for every tenant (越权探测)
 	$(BIN)/fenzhi probes --json
 
-battery: setup ## The long battery (长时测试)
+battery: setup ## The long battery (长时测试): SEED=1
 	$(BIN)/python -m pytest -m battery $(ARGS)
+	for section in tokens graphql idempotency concurrency interference walls; do \
+	  $(BIN)/fenzhi battery $$section --seed $(or $(SEED),1) --json || exit $$?; done
 
 bench: setup ## Speed beside its floors (性能测量): CASES=200000 SEED=1
 	$(BIN)/fenzhi bench grouping --cases $(or $(CASES),200000) --seed $(or $(SEED),1) --json
