@@ -113,3 +113,22 @@ def statements(wall: Wall) -> list[str]:
         out.append(f"grant delete on {wall.table} to {role}")
         out.append(f"create policy {wall.table}_delete_{role} on {wall.table} for delete to {role} using ({kept})")
     return out
+
+
+def lowering(wall: Wall) -> list[str]:
+    """The statements that take one wall down again: policies and grants of the four commands, force, enable."""
+    out = [f"drop policy {wall.table}_select_{role} on {wall.table}" for role in wall.reads()]
+    for command, roles in (("insert", wall.insert), ("update", tuple(wall.update)), ("delete", wall.delete)):
+        out += [f"drop policy {wall.table}_{command}_{role} on {wall.table}" for role in roles]
+    out += [f"revoke all on {wall.table} from {role}" for role in ROLES]
+    out.append(f"alter table {wall.table} no force row level security")
+    out.append(f"alter table {wall.table} disable row level security")
+    return out
+
+
+def append_only(table: str) -> str:
+    """The trigger by which a table only grows (只增不改)."""
+    return (
+        f"create trigger {table}_append_only before update or delete on {table} "
+        "for each row execute function fenzhi_refuse_change()"
+    )

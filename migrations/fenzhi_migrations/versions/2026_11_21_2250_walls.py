@@ -21,6 +21,8 @@ from fenzhi_migrations.walls import (
     ROLES,
     WORKER,
     Wall,
+    append_only,
+    lowering,
     statements,
 )
 
@@ -368,10 +370,7 @@ def upgrade() -> None:
         for statement in statements(wall):
             op.execute(statement)
     for table in _APPEND_ONLY:
-        op.execute(
-            f"create trigger {table}_append_only before update or delete on {table} "
-            "for each row execute function fenzhi_refuse_change()"
-        )
+        op.execute(append_only(table))
     op.execute(
         "create trigger clearing_run_moves before update on clearing_run "
         "for each row execute function fenzhi_run_moves()"
@@ -393,15 +392,8 @@ def downgrade() -> None:
     for table in _APPEND_ONLY:
         op.execute(f"drop trigger {table}_append_only on {table}")
     for wall in WALLS:
-        for role in wall.reads():
-            op.execute(f"drop policy {wall.table}_select_{role} on {wall.table}")
-        for command, roles in (("insert", wall.insert), ("update", tuple(wall.update)), ("delete", wall.delete)):
-            for role in roles:
-                op.execute(f"drop policy {wall.table}_{command}_{role} on {wall.table}")
-        for role in ROLES:
-            op.execute(f"revoke all on {wall.table} from {role}")
-        op.execute(f"alter table {wall.table} no force row level security")
-        op.execute(f"alter table {wall.table} disable row level security")
+        for statement in lowering(wall):
+            op.execute(statement)
     for function, _role in _OWNER_FUNCTIONS:
         op.execute(f"drop function {function}")
     for name in ("fenzhi_ledger_balances", "fenzhi_edition_stays", "fenzhi_run_moves", "fenzhi_refuse_change"):

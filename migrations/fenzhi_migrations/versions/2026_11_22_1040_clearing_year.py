@@ -1,0 +1,30 @@
+"""The year (年度清算): assessments, bands, opening balances, disputes, causes.
+
+Revision ID: 2026_11_22_clearing_year
+Revises: 2026_11_22_grouping_layers
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from fenzhi_migrations.walls import Wall, lowering, statements
+
+revision = "2026_11_22_clearing_year"
+down_revision = "2026_11_22_grouping_layers"
+branch_labels = None
+depends_on = None
+
+WALLS: tuple[Wall, ...] = ()
+
+
+def upgrade() -> None:
+    for wall in WALLS:
+        for statement in statements(wall):
+            op.execute(statement)
+
+
+def downgrade() -> None:
+    for wall in reversed(WALLS):
+        for statement in lowering(wall):
+            op.execute(statement)
