@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from fenzhi.cli import database_roles
 from fenzhi.cli.servers import ServerAddresses, Servers
+from fenzhi.cli.trial_servers import trial_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,15 +46,7 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def running_servers(open_folder: Path) -> Iterator[Servers]:
     """The servers themselves: started once per session, thrown away afterwards."""
-    redis_url = os.environ.get("FENZHI_TEST_REDIS_URL", "")
-    given = os.environ.get("FENZHI_TEST_DATABASE_URL", "")
-    if given:
-        owner_dsn, app_dsn = database_roles.bootstrap_roles(
-            given, owner_password=uuid.uuid4().hex, application_password=uuid.uuid4().hex
-        )
-        servers = Servers(open_folder / "state", database_url=owner_dsn, app_database_url=app_dsn, redis_url=redis_url)
-    else:
-        servers = Servers(open_folder / "state", durable=False, redis_url=redis_url)
+    servers = trial_servers(open_folder / "state")
     servers.start()
     yield servers
     servers.remove()

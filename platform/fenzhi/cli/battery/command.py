@@ -6,17 +6,15 @@ import asyncio
 import importlib
 import json
 import sys
-import tempfile
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from fenzhi.cli.battery.tally import Tally
-from fenzhi.cli.servers import start_servers
+from fenzhi.cli.trial_servers import DATABASE_URL, REDIS_URL, trial_database
 
 HELD, CRASHED, FELL = 0, 1, 2
 
@@ -37,24 +35,32 @@ def battery(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed tries the same things.")] = 1,
     rounds: Annotated[int, typer.Option("--rounds", min=0, help="How often; 0 takes the section's own number.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
+    database_url: Annotated[
+        str, typer.Option("--database-url", envvar=DATABASE_URL, help="A PostgreSQL 15 or later: a superuser's DSN.")
+    ] = "",
+    redis_url: Annotated[str, typer.Option("--redis-url", envvar=REDIS_URL, help="A Redis 7 or later.")] = "",
 ) -> int:
     """Try one section over a platform of its own, thrown away afterwards (长时测试).
+
+    Servers not named are embedded ones.
 
     Exit codes: 0 everything held, 2 something fell, 1 crashed.
     """
     module = importlib.import_module(f"fenzhi.cli.battery.{section.value}")
     began = time.monotonic()
     try:
-        with tempfile.TemporaryDirectory(prefix="fenzhi-battery-") as folder:
-            Path(folder).chmod(0o755)
-            with start_servers(Path(folder) / "state", durable=False) as addresses:
-                tally: Tally = asyncio.run(module.run(addresses, seed, rounds))
+        with trial_database("battery", database_url=database_url, redis_url=redis_url) as addresses:
+            tally: Tally = asyncio.run(module.run(addresses, seed, rounds))
     except Exception as exc:
         Console(stderr=True).print_exception()
         if as_json:
             print(json.dumps({"crashed": f"{type(exc).__name__}: {exc}"}, ensure_ascii=False))
         return CRASHED
-    report = {**tally.report(section.value, seed), "seconds": round(time.monotonic() - began, 1)}
+    report = {
+        **tally.report(section.value, seed),
+        "servers": "given" if database_url else "embedded",
+        "seconds": round(time.monotonic() - began, 1),
+    }
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
     else:

@@ -8,7 +8,6 @@ import dataclasses
 import json
 import os
 import re
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
 from fenzhi.cli.probes.judge import filled
 from fenzhi.cli.probes.world import ProbedWorld, Tenant
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.cli.trial_servers import sibling_database
 from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
 
@@ -42,28 +42,11 @@ async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
     """Both worlds, one after the other, on databases of their own (互不干扰测试组)."""
     del rounds
     tally = Tally()
-    first = await answers_of(await _database(addresses, "first"), seed, is_other=False)
-    second = await answers_of(await _database(addresses, "second"), seed, is_other=True)
+    with sibling_database(addresses, "first") as one, sibling_database(addresses, "second") as other:
+        first = await answers_of(one, seed, is_other=False)
+        second = await answers_of(other, seed, is_other=True)
     compare(tally, first, second)
     return tally
-
-
-async def _database(addresses: ServerAddresses, name: str) -> ServerAddresses:
-    import asyncpg
-
-    owner = await asyncpg.connect(addresses.superuser_dsn)
-    made = f"fenzhi_{name}_{uuid.uuid4().hex[:8]}"
-    try:
-        role = addresses.owner_dsn.split("://", 1)[1].split(":", 1)[0]
-        await owner.execute(f'create database {made} owner "{role}"')
-    finally:
-        await owner.close()
-    return dataclasses.replace(
-        addresses,
-        owner_dsn=addresses.owner_dsn.rsplit("/", 1)[0] + f"/{made}",
-        app_dsn=addresses.app_dsn.rsplit("/", 1)[0] + f"/{made}",
-        redis_url=addresses.redis_url,
-    )
 
 
 Answers = dict[tuple[str, str, str, int], str]

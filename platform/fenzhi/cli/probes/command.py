@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import tempfile
 import uuid
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,8 +20,8 @@ from fenzhi.cli.probes.judge import Judge, Verdicts
 from fenzhi.cli.probes.paths import ask_path, ask_without_token
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import ProbedWorld
-from fenzhi.cli.servers import start_servers
 from fenzhi.cli.status import NotRunning, running_status
+from fenzhi.cli.trial_servers import trial_database
 from fenzhi.settings import Settings
 from fenzhi.store.wall_check import check_walls
 
@@ -65,13 +63,11 @@ async def _probe_all(settings: Settings, walls_only: bool) -> dict[str, Any]:
         watched = "a fresh world"
     verdicts, fields, paths = Verdicts(), 0, 0
     if not walls_only or not wall_probes:
-        with tempfile.TemporaryDirectory(prefix="fenzhi-probes-") as folder:
-            Path(folder).chmod(0o755)
-            with start_servers(Path(folder) / "state", durable=False) as addresses:
-                async with probed_world(addresses, seed=uuid.uuid4().int % 10**6) as world:
-                    wall_probes += await check_walls(addresses.owner_dsn, addresses.app_dsn)
-                    if not walls_only:
-                        verdicts, fields, paths = await probe_api(world, addresses.app_dsn)
+        with trial_database("probes") as addresses:
+            async with probed_world(addresses, seed=uuid.uuid4().int % 10**6) as world:
+                wall_probes += await check_walls(addresses.owner_dsn, addresses.app_dsn)
+                if not walls_only:
+                    verdicts, fields, paths = await probe_api(world, addresses.app_dsn)
     fallen = [f"wall {p.table} {p.role}: not so: {p.question}" for p in wall_probes if not p.held]
     return {
         "watched": watched,
