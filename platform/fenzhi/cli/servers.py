@@ -34,7 +34,7 @@ class ServerAddresses:
     pids: dict[str, int]
     """Process numbers of embedded servers by name: `postgres`, `valkey`; empty for servers given by DSN."""
     superuser_dsn: str = ""
-    """Of the embedded PostgreSQL only."""
+    """Of the embedded PostgreSQL, or of the administrator given; otherwise empty."""
 
     def with_database(self, name: str) -> ServerAddresses:
         """The same servers, another database (换库)."""
@@ -56,8 +56,10 @@ class Servers:
         database_url: str = "",
         app_database_url: str = "",
         redis_url: str = "",
+        administrator_url: str = "",
     ) -> None:
         self.state_dir = state_dir
+        self._administrator_url = administrator_url
         self._durable = durable
         self._database_url = database_url
         self._app_database_url = app_database_url
@@ -135,7 +137,7 @@ class Servers:
         kept = _KeptSecrets(self.state_dir)
         logs = self.state_dir / "logs"
         home = server_home(self.state_dir) if not (self._database_url and self._redis_url) else None
-        superuser_dsn = ""
+        superuser_dsn = self._administrator_url
         if self._database_url:
             owner_dsn = database_roles.replace_dsn(self._database_url)
             app_dsn = self._app_database_url or self._application_dsn(owner_dsn, kept)

@@ -34,7 +34,7 @@ def trial_servers(state_dir: Path, *, database_url: str | None = None, redis_url
         owner_password=_following_from(given, database_roles.OWNER),
         application_password=_following_from(given, database_roles.APPLICATION),
     )
-    return Servers(state_dir, database_url=owner_dsn, app_database_url=app_dsn, redis_url=bell)
+    return Servers(state_dir, database_url=owner_dsn, app_database_url=app_dsn, redis_url=bell, administrator_url=given)
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def trial_database(
         servers = trial_servers(Path(folder) / "state", database_url=database_url, redis_url=redis_url)
         servers.start()
         try:
-            if servers.addresses.superuser_dsn:
+            if "postgres" in servers.addresses.pids:
                 yield servers.addresses
                 return
             name = f"fenzhi_{purpose}_{uuid.uuid4().hex[:8]}"
