@@ -1,12 +1,13 @@
 """All tables (数据表), one module per noun. Importing this package fills `metadata`."""
 
-from fenzhi.store.tables import catalog, clearing, fund, jobs, policy, registry, scorecard, submission
+from fenzhi.store.tables import catalog, clearing, filing, fund, jobs, policy, registry, scorecard, submission
 from fenzhi.store.tables.base import TableClass, metadata
 
 __all__ = [
     "TableClass",
     "catalog",
     "clearing",
+    "filing",
     "fund",
     "jobs",
     "metadata",
