@@ -16,8 +16,16 @@ from fenzhi.rules.deadlines.legal_clocks import (
     application_deadline,
     payment_deadline,
 )
-from fenzhi.rules.deadlines.working_days import CalendarNotPublished, WorkingDays
+from fenzhi.rules.deadlines.working_days import (
+    CalendarNotPublished,
+    CalendarUnreadable,
+    WorkingDays,
+    policy_working_days,
+    working_days,
+)
 from fenzhi.rules.periods import SettlementMonth
+from fenzhi.rules.policy.resolved import resolve
+from fenzhi.store.policy_files import national_policy
 
 # The published calendar around 1 October 2025: 1 to 8 October off, 28 September and 11 October worked.
 OFF = tuple((date(2025, 10, day), False) for day in range(1, 9))
@@ -92,3 +100,18 @@ def test_a_year_before_the_plan_and_a_broken_row_are_told() -> None:
     for broken in ({**ROWS[0], "due": "02-30"}, {**ROWS[0], "year": "x"}, {"year": "2025"}):
         with pytest.raises(ClearingCalendarUnreadable):
             clearing_due(2025, [broken])
+
+
+def test_the_national_calendar_counts_working_days() -> None:
+    policy = resolve(national_policy().fields, national_policy().values, date(2026, 6, 1))
+    calendar = policy_working_days(policy)
+    assert calendar.after(date(2026, 9, 24), 3) == date(2026, 9, 29)  # 25th is the Mid-Autumn Festival
+    assert calendar.after(date(2026, 9, 18), 1) == date(2026, 9, 20)  # a Sunday that is worked
+    assert calendar.between(date(2025, 12, 31), date(2026, 12, 31)) == 248
+    with pytest.raises(CalendarNotPublished, match="2027"):
+        calendar.after(date(2026, 12, 30), 5)
+
+
+def test_a_calendar_row_that_does_not_read_is_refused() -> None:
+    with pytest.raises(CalendarUnreadable, match="02-30"):
+        working_days([{"year": "2025", "rest": "02-30", "worked": ""}])

@@ -6,10 +6,11 @@ published has no working days to count, and whoever asks is told so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import Conflict
 
 _DAY = timedelta(days=1)
@@ -28,6 +29,12 @@ class CalendarNotPublished(Conflict):
             year=str(year),
         )
         self.year = year
+
+
+class CalendarUnreadable(Conflict):
+    """A row of the working-day calendar that does not read (放假安排无法识别)."""
+
+    code = "CALENDAR_UNREADABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +84,31 @@ def _days(start: date, end: date) -> Iterable[date]:
     while start < end:
         start += _DAY
         yield start
+
+
+def working_days(rows: Sequence[Mapping[str, str]]) -> WorkingDays:
+    """The calendar of rows of year, rest and worked, both month-days parted by blanks (由放假安排得工作日历).
+
+    Raises: CalendarUnreadable.
+    """
+    years: set[int] = set()
+    overrides: list[tuple[date, bool]] = []
+    for row in rows:
+        try:
+            year = int(row["year"])
+            for key, worked in (("rest", False), ("worked", True)):
+                overrides += [(date.fromisoformat(f"{year:04d}-{one}"), worked) for one in row[key].split()]
+        except (ValueError, KeyError) as error:
+            raise CalendarUnreadable(
+                f"放假安排的行无法识别：{dict(row)}。", f"A row of the working-day calendar does not read: {dict(row)}."
+            ) from error
+        years.add(year)
+    return WorkingDays(frozenset(years), tuple(overrides))
+
+
+def policy_working_days(policy: ResolvedPolicy) -> WorkingDays:
+    """The working days of the years an area's policy knows (按策略取得工作日历).
+
+    Policy: deadline.working_calendar. Raises: CalendarUnreadable.
+    """
+    return working_days(policy.table("deadline.working_calendar"))
