@@ -105,7 +105,7 @@ def test_a_year_before_the_plan_and_a_broken_row_are_told() -> None:
 def test_the_national_calendar_counts_working_days() -> None:
     policy = resolve(national_policy().fields, national_policy().values, date(2026, 6, 1))
     calendar = policy_working_days(policy)
-    assert calendar.after(date(2026, 9, 24), 3) == date(2026, 9, 29)  # 25th is the Mid-Autumn Festival
+    assert calendar.after(date(2026, 9, 24), 3) == date(2026, 9, 30)  # 25th is the Mid-Autumn Festival
     assert calendar.after(date(2026, 9, 18), 1) == date(2026, 9, 20)  # a Sunday that is worked
     assert calendar.between(date(2025, 12, 31), date(2026, 12, 31)) == 248
     with pytest.raises(CalendarNotPublished, match="2027"):

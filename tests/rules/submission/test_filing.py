@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenzhi.rules.submission.filing import MOVES, FiledState, ListPassed, Step, StepRefused, moved, stas_type, step_of
+from fenzhi.rules.submission.filing import MOVES, FiledState, ListPassed, Step, MoveRefused, moved, stas_type, step_of
 
 S = FiledState
 HOSPITALS_OWN = (Step.FILE, Step.REVIEW, Step.SEND_BACK, Step.SUBMIT, Step.VOID)
@@ -33,7 +33,7 @@ def test_no_word_of_a_hospital_leads_to_passed_or_away_from_it(steps: list[Step]
     for step in steps:
         try:
             state = moved(state, step)
-        except (ListPassed, StepRefused):
+        except (ListPassed, MoveRefused):
             continue
         assert state not in (S.PASSED, S.RETURNED)
     if start is S.PASSED:
@@ -47,7 +47,7 @@ def test_a_repeated_submission_or_withdrawal_changes_nothing() -> None:
 
 @pytest.mark.parametrize("wanted", ["2", "3", "", "10", "一"])
 def test_a_hospital_decides_nothing_but_submit_and_take_back(wanted: str) -> None:
-    with pytest.raises(StepRefused):
+    with pytest.raises(MoveRefused):
         step_of(wanted)
     assert (step_of("1"), step_of("0")) == (Step.SUBMIT, Step.VOID)
 

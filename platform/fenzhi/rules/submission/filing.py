@@ -100,7 +100,7 @@ _STEP_WORDS = {
 }
 
 
-class StepRefused(Conflict):
+class MoveRefused(Conflict):
     """The step does not follow from where the list stands (清单状态不允许该操作)."""
 
     code = "LIST_STATE"
@@ -124,7 +124,7 @@ def stas_type(state: FiledState) -> str:
 def moved(state: FiledState, step: Step) -> FiledState:
     """Where a step leads from a state (状态流转).
 
-    Raises: ListPassed when a hospital moves what has passed, StepRefused for every other step that does not follow.
+    Raises: ListPassed when a hospital moves what has passed, MoveRefused for every other step that does not follow.
     """
     following = MOVES[step].get(state)
     if following is not None:
@@ -137,7 +137,7 @@ def moved(state: FiledState, step: Step) -> FiledState:
             "The list has passed: it can be neither changed nor taken back.",
             hint="如需更正，请向医保部门申请退回 / ask the bureau to return it",
         )
-    raise StepRefused(
+    raise MoveRefused(
         f"清单{zh}，不能{step_zh}。",
         f"The list is {en} and cannot be {step_en}.",
         hint="查询清单当前状态后再操作 / look at its state first",
@@ -148,13 +148,13 @@ def moved(state: FiledState, step: Step) -> FiledState:
 def step_of(wanted: str) -> Step:
     """The step that a hospital's `stas_type` asks for (4102 状态对应的动作): 1 submits, 0 takes back.
 
-    Raises: StepRefused for 2 and 3, which the platform and the bureau decide, and for any other text.
+    Raises: MoveRefused for 2 and 3, which the platform and the bureau decide, and for any other text.
     """
     if wanted == "1":
         return Step.SUBMIT
     if wanted == "0":
         return Step.VOID
-    raise StepRefused(
+    raise MoveRefused(
         f"stas_type 只能填 0 或 1，收到 {wanted[:10]!r}。",
         f"A hospital sets stas_type 0 or 1, not {wanted[:10]!r}.",
         hint="2、3 由质控和医保部门审核产生 / 2 and 3 are decided by the checks and the bureau",
