@@ -28,8 +28,11 @@ from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifi
 from fenzhi.logs import configure_logging
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
+from fenzhi.services.jobs.observation import watch_connections
 from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
+from fenzhi.telemetry.exposition import metrics_at
+from fenzhi.telemetry.metrics import OPERATION_NAMES
 from fenzhi_graphql.asgi import Envelope
 from fenzhi_graphql.catalog.rest import catalog_routes
 from fenzhi_graphql.context import Context
@@ -69,6 +72,7 @@ class FenzhiView(GraphQL[Context, None]):
             request_id=request.state.request_id,
             cursor_key=self._cursor_key,
             idempotency_header=request.headers.get("idempotency-key", ""),
+            kept_operation=request.state.kept_operation,
             charge=request.state.charge,
         )
 
@@ -151,6 +155,7 @@ def routes(cursor_key: bytes) -> list[Route]:
         is_developer = request.state.subject.role is Role.INTEGRATION_DEVELOPER
         body = request_of(await read_body(request))
         request.state.body = request.app.state.operations.resolve(body, may_write=is_developer)
+        request.state.kept_operation = request.app.state.operations.name_of(request.state.body["query"])
         view = free if is_developer else closed
         try:
             response = await view.run(request)
@@ -249,7 +254,9 @@ def create_app() -> Any:
             app.state.operations = Operations.read(
                 settings.persisted_operations, trusted_only=settings.trusted_operations_only
             )
-            with settled_memory():
+            OPERATION_NAMES.add(app.state.operations.names.values())
+            watch_connections(platform)
+            with metrics_at(settings.metrics_host, settings.metrics_port), settled_memory():
                 yield
 
     app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})

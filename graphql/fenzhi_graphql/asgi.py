@@ -16,6 +16,7 @@ import structlog
 from starlette.responses import JSONResponse
 
 from fenzhi.rules.refusals import FenzhiError
+from fenzhi.telemetry.metrics import FAULTS, HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS, METHODS, OTHER
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -128,6 +129,7 @@ class Envelope:
             body = {"error": {"code": code, "message": zh, "messageEn": en, "requestId": request_id}}
             await JSONResponse(body, status_code=status_)(scope, receive, named)
 
+        HTTP_IN_FLIGHT.inc()
         try:
             async with asyncio.timeout(None if streams else self._deadline_s * (12 if is_upload else 1)):
                 await self._app(scope, counted, named)
@@ -136,19 +138,25 @@ class Envelope:
         except TimeoutError:
             await answer(503, "DEADLINE", "处理超时，请稍后重试。", "The request took too long; try again.")
         except Exception as exc:
+            FAULTS.labels("http").inc()
             _log.error("fault", request_id=request_id, kind=type(exc).__name__, path=path)
             await answer(500, "INTERNAL", f"内部错误，请求号 {request_id}。", f"Internal error, request {request_id}.")
         finally:
             state = scope.get("state", {})
             if leave := state.pop("leave", None):
                 leave()
+            seconds = time.monotonic() - began
+            route = getattr(scope.get("route"), "path", OTHER)
+            HTTP_IN_FLIGHT.dec()
+            HTTP_REQUESTS.labels(route, METHODS.label(scope["method"]), str(status)).inc()
+            HTTP_SECONDS.labels(route).observe(seconds)
             _log.info(
                 "request",
                 request_id=request_id,
                 method=scope["method"],
                 path=path,
                 status=status,
-                ms=round((time.monotonic() - began) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 tenant=state.get("tenant", ""),
                 role=state.get("role", ""),
             )

@@ -20,6 +20,8 @@ class Context:
     request_id: str
     cursor_key: bytes
     idempotency_header: str = ""
+    kept_operation: str = ""
+    """Name of the kept operation that is asked for (预存操作名), or empty."""
     charge: Callable[[int], None] = lambda _units: None
     """Takes the cost of a document off the caller's budget."""
 

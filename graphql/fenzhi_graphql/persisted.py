@@ -24,6 +24,7 @@ from fenzhi_graphql.limits import TEXT_MOST
 VALUES_MOST = 20_000
 """Commas and opening brackets of one body: no fewer than its values."""
 BODY_DEADLINE_S = 10.0
+_NAMED = re.compile(r"\b(?:query|mutation)\s+([_A-Za-z][_0-9A-Za-z]{0,63})\b")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,6 +48,8 @@ class Operations:
 
     texts: Mapping[str, str] = field(default_factory=dict)
     trusted_only: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 → the name the operator gave the operation inside its document (操作名); for metrics."""
 
     @staticmethod
     def read(file: Path | None, *, trusted_only: bool = False) -> Operations:
@@ -55,7 +58,12 @@ class Operations:
         for digest, text in texts.items():
             if digest != sha256_of(text) or len(text) > TEXT_MOST:
                 raise ValueError(f"{file}: {digest} is not the SHA-256 of its document, or the document is too long")
-        return Operations(texts, trusted_only)
+        names = {digest: found[1] for digest, text in texts.items() if (found := _NAMED.search(text))}
+        return Operations(texts, trusted_only, names)
+
+    def name_of(self, text: str) -> str:
+        """The name of a document that is kept, else empty (预存操作名)."""
+        return self.names.get(sha256_of(text), "") if self.names else ""
 
     def resolve(self, body: dict[str, Any], *, may_write: bool) -> dict[str, Any]:
         """The request with its document put in (填入文档). Raises: RequestRefused."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fenzhi.rules.refusals import FenzhiError
+from fenzhi.telemetry.metrics import RATE_REFUSALS
 
 Key = tuple[str, str]
 """Tenant and client (租户与客户端)."""
@@ -30,6 +31,11 @@ class RateLimited(FenzhiError):
     def __init__(self, zh: str, en: str, retry_after_s: int) -> None:
         super().__init__(zh, en, hint=f"{retry_after_s} 秒后重试 / retry in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+def _refused(reason: str, zh: str, en: str, retry_after_s: int) -> RateLimited:
+    RATE_REFUSALS.labels(reason).inc()
+    return RateLimited(zh, en, retry_after_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class Budgets:
         """Admit a request (准入); what to call when it ends, once or more. Raises: RateLimited."""
         bucket = self._bucket(key)
         if bucket.running >= self.rates.at_once:
-            raise RateLimited(
+            raise _refused(
+                "at_once",
                 f"同时进行的请求已达 {self.rates.at_once} 个。",
                 f"{self.rates.at_once} requests of this client are in flight.",
                 1,
@@ -106,7 +113,7 @@ class Budgets:
         if bucket.units < price:
             lacking = min(price + again, self.rates.burst) - bucket.units
             wait = max(1, math.ceil(lacking / self.rates.units_per_s))
-            raise RateLimited("请求额度已用完。", "The budget of this client is used up.", wait)
+            raise _refused("units", "请求额度已用完。", "The budget of this client is used up.", wait)
         bucket.units -= price
 
     def _forget_idle(self, now: float) -> None:

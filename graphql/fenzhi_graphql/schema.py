@@ -11,6 +11,7 @@ from strawberry.extensions import DisableIntrospection, MaxTokensLimiter, Parser
 from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
+from fenzhi.telemetry.metrics import OPERATION_NAMES
 from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
@@ -23,6 +24,7 @@ from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension, without_suggestion
 from fenzhi_graphql.node import NodeQuery
+from fenzhi_graphql.observed import observed
 from fenzhi_graphql.point_value.mutations import PointValueMutation
 from fenzhi_graphql.point_value.queries import PointValueQuery
 from fenzhi_graphql.policy.mutations import PolicyMutation
@@ -122,6 +124,7 @@ def masked(error: GraphQLError, request_id: str) -> GraphQLError:
 def build_schema(*, introspection: bool = True) -> FenzhiSchema:
     """The executable schema (构建模式). Introspection stays closed unless the caller's role opens it."""
     extensions: list[Any] = [
+        observed,
         lambda: MaxTokensLimiter(max_token_count=TOKENS_MOST),
         limits_extension,
         lambda: ParserCache(maxsize=256),
@@ -129,7 +132,7 @@ def build_schema(*, introspection: bool = True) -> FenzhiSchema:
     ]
     if not introspection:
         extensions.append(lambda: DisableIntrospection())
-    return FenzhiSchema(
+    schema = FenzhiSchema(
         query=Query,
         mutation=Mutation,
         extensions=extensions,
@@ -137,6 +140,10 @@ def build_schema(*, introspection: bool = True) -> FenzhiSchema:
             auto_camel_case=True, scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None
         ),
     )
+    kinds = (schema._schema.query_type, schema._schema.mutation_type)
+    OPERATION_NAMES.add(name for kind in kinds if kind is not None for name in kind.fields)
+    OPERATION_NAMES.add(("__schema", "__type", "__typename"))
+    return schema
 
 
 __all__ = ["MUTATIONS", "QUERIES", "ExecutionResult", "build_schema", "masked"]

@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     """File with operations that may be asked for by SHA-256 (预存操作): a JSON object of hash and document."""
     trusted_operations_only: bool = False
     """Whether everybody but an integration developer needs an operation of that file (仅预存操作)."""
+    metrics_host: str = "127.0.0.1"
+    """Address of the internal port that Prometheus reads (指标监听地址); in a pod 0.0.0.0, behind a network policy."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65534)
+    """Internal port of the API's and of the worker's metrics at /metrics (指标端口). Unset: none; `fenzhi up` then takes free
+    ones; with a number it gives the worker the next one."""
     required_extensions: tuple[str, ...] = ()
     """Database extensions that must be there (必需扩展), as a JSON list."""
 

@@ -8,6 +8,7 @@ import base64
 from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
 from fenzhi.settings import Settings
+from fenzhi.telemetry.exposition import metrics_at
 from fenzhi_workers.worker import work
 
 
@@ -24,7 +25,8 @@ async def _main(settings: Settings) -> None:
         application="fenzhi-worker",
         lease_s=settings.worker_lease_s,
     ) as platform:
-        await work(platform, redis_url, settings.worker_concurrency)
+        with metrics_at(settings.metrics_host, settings.metrics_port):
+            await work(platform, redis_url, settings.worker_concurrency)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -18,11 +19,14 @@ from arq.worker import Worker, func
 
 from fenzhi.outbox.arq_queue import QUEUE, deserialize, redis_settings, serialize
 from fenzhi.services.acts import Platform
-from fenzhi.services.jobs.execution import end_badly, jobs_waiting, keep_lease, take
+from fenzhi.services.jobs.execution import end_badly, jobs_waiting, keep_lease, outcome_of, take
+from fenzhi.services.jobs.observation import watch_connections, watch_queue
+from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
 from fenzhi_workers.jobs import HANDLERS
 
 _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
+KINDS.add(HANDLERS)
 
 
 class NightShift:
@@ -52,6 +56,9 @@ class NightShift:
         kind = job.claimed.kind
         log = _log.bind(job_id=str(job_id), kind=kind, attempt=job.claimed.attempt)
         handler = HANDLERS.get(kind)
+        label = KINDS.label(kind)
+        began = time.perf_counter()
+        outcome = "done"
         lease = asyncio.create_task(keep_lease(job))
         log.info("job_started")
         try:
@@ -60,6 +67,7 @@ class NightShift:
             await handler(self._platform, job)
             log.info("job_done")
         except Exception as exc:
+            outcome = outcome_of(exc)
             log.warning("job_failed", error=type(exc).__name__, exc_info=exc)
             with suppress(Exception):
                 await end_badly(job, exc)
@@ -67,6 +75,8 @@ class NightShift:
             lease.cancel()
             with suppress(asyncio.CancelledError):
                 await lease
+            JOBS_ENDED.labels(label, outcome).inc()
+            JOB_SECONDS.labels(label).observe(time.perf_counter() - began)
 
     async def sweep(self) -> None:
         """Take up what waits, once a second, whether or not a bell rang (巡检)."""
@@ -121,7 +131,12 @@ async def work(platform: Platform, redis_url: str, concurrency: int) -> None:
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stop.set)
-    tasks = [asyncio.create_task(shift.sweep()), asyncio.create_task(shift.answer_bell(redis_url))]
+    watch_connections(platform)
+    tasks = [
+        asyncio.create_task(shift.sweep()),
+        asyncio.create_task(shift.answer_bell(redis_url)),
+        asyncio.create_task(watch_queue(platform, frozenset(HANDLERS))),
+    ]
     _log.info("worker_ready", concurrency=concurrency)
     await stop.wait()
     for task in tasks:

@@ -87,6 +87,7 @@ def status(as_json: Json = False) -> None:
     found = running_status(Settings().state_dir)
     shown: dict[str, Any] = {
         "api_url": found.api_url,
+        "metrics_urls": found.metrics_urls,
         "owner_dsn": found.owner_dsn,
         "app_dsn": found.app_dsn,
         "redis_url": found.redis_url,
@@ -100,7 +101,7 @@ def status(as_json: Json = False) -> None:
         shown[name] = safe_dsn(shown[name])
     table = Table(show_header=False, box=None)
     for name, value in shown.items():
-        text = ", ".join(f"{key} {pid}" for key, pid in value.items()) if isinstance(value, dict) else str(value)
+        text = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
         table.add_row(name, text)
     Console(soft_wrap=True).print(table)
 

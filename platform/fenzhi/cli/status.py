@@ -25,6 +25,8 @@ class PlatformStatus:
     """starting, ready, stopping or failed."""
     stage: str = ""
     api_url: str = ""
+    metrics_urls: dict[str, str] = field(default_factory=dict)
+    """Where the metrics of the API and of the worker are read."""
     owner_dsn: str = ""
     app_dsn: str = ""
     redis_url: str = ""

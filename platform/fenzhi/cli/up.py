@@ -107,10 +107,18 @@ def supervise(settings: Settings, *, say: Callable[[str, str], None]) -> None:
             if settings.development:
                 asyncio.run(_ensure_operator(addresses.app_dsn))
             port = _api_port(settings)
-            status = replace(status, api_url=f"http://{_url_host(settings.api_host)}:{port}")
+            metrics_ports = _metrics_ports(settings)
+            status = replace(
+                status,
+                api_url=f"http://{_url_host(settings.api_host)}:{port}",
+                metrics_urls={
+                    name: f"http://{_url_host(settings.metrics_host)}:{taken}/metrics"
+                    for name, taken in metrics_ports.items()
+                },
+            )
             env = child_environment(settings, port=port, app_dsn=addresses.app_dsn, redis_url=addresses.redis_url)
             show("api", "启动接口与作业进程…", "Starting the API and the worker…")
-            children += _children(settings, port, env)
+            children += _children(settings, port, env, metrics_ports)
             for child in children:
                 child.start()
             _wait_for_api(status.api_url, children, stop)
@@ -193,6 +201,7 @@ def child_environment(settings: Settings, *, port: int, app_dsn: str, redis_url:
         "JWT_AUDIENCE": settings.jwt_audience,
         "DEV_ISSUER": "1" if settings.development else "0",
         "LOG_LEVEL": settings.log_level,
+        "METRICS_HOST": settings.metrics_host,
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         **keys,
     }
@@ -236,13 +245,34 @@ _STAGES = {
 }
 
 
-def _children(settings: Settings, port: int, env: dict[str, str]) -> list[Child]:
+def _children(settings: Settings, port: int, env: dict[str, str], metrics_ports: dict[str, int]) -> list[Child]:
     logs = settings.state_dir / "logs"
     api = [sys.executable, "-m", "uvicorn", "--factory", "fenzhi_graphql.app:create_app"]
     api += ["--host", settings.api_host, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
     api += ["--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25", "--no-access-log", "--no-server-header"]
     worker = [sys.executable, "-m", "fenzhi_workers"]
-    return [Child("api", api, env, logs / "api.log"), Child("worker", worker, env, logs / "worker.log")]
+    commands = {"api": api, "worker": worker}
+    return [
+        Child(name, command, env | {f"{PREFIX}METRICS_PORT": str(metrics_ports[name])}, logs / f"{name}.log")
+        for name, command in commands.items()
+    ]
+
+
+def _metrics_ports(settings: Settings) -> dict[str, int]:
+    """The internal ports of the API and the worker (指标端口): the one asked for and the next, else free ones. Raises: Conflict."""
+    asked = settings.metrics_port
+    if not asked:
+        api = free_port(0)
+        return {"api": api, "worker": next(port for port in iter(lambda: free_port(0), None) if port != api)}
+    for port in (asked, asked + 1):
+        if free_port(port) != port:
+            raise Conflict(
+                f"端口 {port} 已被占用。",
+                f"Port {port} is taken.",
+                code="PORT_TAKEN",
+                hint="Set FENZHI_METRICS_PORT to another port, or leave it out for free ones.",
+            )
+    return {"api": asked, "worker": asked + 1}
 
 
 def _api_port(settings: Settings) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Row, case, func, or_, select, text, update
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.store.session import UnitOfWork, new_id
@@ -207,3 +208,36 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID
         .limit(limit)
     )
     return [(row.job_id, row.attempt) for row in rows]
+
+
+async def by_kind(uow: UnitOfWork, ended_within: timedelta) -> Sequence[Row[Any]]:
+    """The queue by kind and state (作业队列概况): every open job, and those entered lately that have ended.
+
+    `lapsed` is running with a lease that ended. Of each: how many, steps done and in all, the longest wait of one whose turn it is,
+    the longest time since a lease lapsed, the longest run, in seconds. Ids are ordered by time, so that old rows are not read.
+    """
+    since = await uow.now() - ended_within
+    oldest = uuid.UUID(int=int(since.timestamp() * 1000) << 80)
+    clock = func.clock_timestamp()
+    is_lapsed = (job.c.state == "running") & (job.c.lease_until < clock)
+    state = case((is_lapsed, "lapsed"), else_=job.c.state)
+    due = func.greatest(job.c.recorded_at, func.coalesce(job.c.not_before, job.c.recorded_at))
+    waited = case(((job.c.state == "queued") & (due <= clock), clock - due), (is_lapsed, clock - job.c.lease_until))
+
+    def longest(span: Any) -> Any:
+        return func.coalesce(func.max(func.extract("epoch", span)), 0)
+
+    return await uow.rows(
+        select(
+            job.c.kind,
+            state.label("state"),
+            func.count().label("number"),
+            func.sum(job.c.progress_done).label("done"),
+            func.sum(job.c.progress_total).label("total"),
+            longest(waited).label("waited_s"),
+            longest(case((is_lapsed, clock - job.c.lease_until))).label("lapsed_s"),
+            longest(case((job.c.state == "running", clock - job.c.started_at))).label("running_s"),
+        )
+        .where(or_(job.c.state.in_(("queued", "running")), job.c.job_id >= oldest))
+        .group_by(job.c.kind, state)
+    )

@@ -6,6 +6,7 @@ local to the transaction, so that a pooled connection carries nothing to the nex
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import Conflict, FenzhiError
+from fenzhi.telemetry.metrics import TRANSACTION_SECONDS, TRANSACTIONS
 
 BUSINESS_ZONE = "Asia/Shanghai"
 
@@ -128,6 +130,7 @@ class Database:
     def __init__(self, dsn: str, *, pool_size: int = 10, application: str = "fenzhi") -> None:
         _scheme, _separator, rest = dsn.partition("://")
         self.dsn = dsn
+        self.connections_most = pool_size * 2
         self.engine: AsyncEngine = create_async_engine(
             f"postgresql+asyncpg://{rest}",
             pool_size=pool_size,
@@ -148,15 +151,24 @@ class Database:
 
         Raises: Unavailable when no connection is free in time; Conflict for a concurrent change.
         """
+        outcome = "rolled_back"
+        began = time.perf_counter()
         try:
             async with self.engine.connect() as connection, connection.begin():
                 await _enter(connection, scope)
                 uow = UnitOfWork(connection, scope)
                 yield uow
+            outcome = "committed"
         except PoolTimeout as exc:
+            outcome = "unavailable"
             raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
         except DBAPIError as exc:
-            raise translated(exc) from exc
+            refused = translated(exc)
+            outcome = "unavailable" if isinstance(refused, Unavailable) else outcome
+            raise refused from exc
+        finally:
+            TRANSACTIONS.labels(scope.role.value, outcome).inc()
+            TRANSACTION_SECONDS.labels(scope.role.value).observe(time.perf_counter() - began)
         for act in uow._after_commit:
             await act()
 

@@ -15,6 +15,7 @@ from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.acts import Platform
 from fenzhi.store.repositories import registry
 from fenzhi.store.session import Unavailable, UnitOfWork
+from fenzhi.telemetry.metrics import FAULTS
 
 
 @dataclass(slots=True)
@@ -91,6 +92,21 @@ async def keep_lease(job: JobInHand) -> None:
                     return
         except Unavailable:
             continue
+
+
+def outcome_of(exc: Exception) -> str:
+    """How a failed attempt counts in the metrics (结果归类)."""
+    match exc:
+        case Fenced():
+            return "fenced"
+        case InvariantBroken():
+            return "broken"
+        case Unavailable():
+            return "unavailable"
+        case FenzhiError():
+            return "refused"
+    FAULTS.labels("job").inc()
+    return "fault"
 
 
 async def end_badly(job: JobInHand, exc: Exception) -> None:

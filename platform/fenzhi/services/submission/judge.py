@@ -16,9 +16,11 @@ from typing import Any
 from sqlalchemy import Row, func
 
 from fenzhi.rules.refusals import Conflict, InvariantBroken
+from fenzhi.rules.submission.verdict import Severity
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.submission.check_book import submitter
+from fenzhi.services.submission.judge_history import RULE as HISTORY_RULE
 from fenzhi.services.submission.judge_history import judge_history
 from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
 from fenzhi.services.submission.parse_part import ParsedRow
@@ -35,6 +37,7 @@ from fenzhi.store.tables.submission import (
     list_key,
     verdict,
 )
+from fenzhi.telemetry.metrics import count_verdicts
 
 CHUNK_ROWS = 2_000
 FAULTS_MOST = 20_000
@@ -62,6 +65,7 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
     batch_id = uuid.UUID(str(job.payload["batch"]))
     stated_rows = job.payload.get("rows")
     result: dict[str, Any] = {}
+    tally = Tally()
     async with job.finishing(result) as uow:
         found = await store.sealed_batch(uow, batch_id)
         if found is None:
@@ -70,17 +74,19 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
         if found.purpose == "history":
             counts, state = await judge_history(platform, job, uow, found), "judged"
         else:
-            counts, state = await _judge_lists(platform, job, uow, found, stated_rows)
+            counts, state = await _judge_lists(platform, job, uow, found, stated_rows, tally)
         await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
         result.update(counts, state=state)
         failpoint("submission.before_commit")
     failpoint("submission.after_commit")
+    if set_aside := counts.get("set_aside"):
+        tally.findings[HISTORY_RULE, Severity.WARNING.value] += sum(set_aside.values())
+    count_verdicts(tally.findings, accepted=counts["accepted"], refused=counts["refused"])
 
 
 async def _judge_lists(
-    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None
+    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None, tally: Tally
 ) -> tuple[dict[str, Any], str]:
-    tally = Tally()
     judge = ListJudge(
         submitter=await submitter(uow, found.hospital_id, found.received_on),
         keyring=platform.keyring,

@@ -66,6 +66,8 @@ class Tally:
     superseding: int = 0
     warnings: int = 0
     refused_by_code: Counter[str] = field(default_factory=Counter)
+    findings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(rule, severity) → how many; for the metrics, not part of the answer."""
 
     def answer(self) -> dict[str, Any]:
         """The counts as JSON values."""
@@ -143,6 +145,7 @@ class ListJudge:
                 errors,
             )
         )
+        self.tally.findings.update((one.rule, one.severity.value) for one in found)
         for seq, one in enumerate(found):
             out.verdicts.append(
                 (
