@@ -33,11 +33,6 @@ class RateLimited(FenzhiError):
         self.retry_after_s = retry_after_s
 
 
-def _refused(reason: str, zh: str, en: str, retry_after_s: int) -> RateLimited:
-    RATE_REFUSALS.labels(reason).inc()
-    return RateLimited(zh, en, retry_after_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Rates:
     """How much one client of one tenant may ask (流量参数): units refilled per second, units at most, requests at once."""
@@ -67,8 +62,8 @@ class Budgets:
         """Admit a request (准入); what to call when it ends, once or more. Raises: RateLimited."""
         bucket = self._bucket(key)
         if bucket.running >= self.rates.at_once:
-            raise _refused(
-                "at_once",
+            RATE_REFUSALS.labels("at_once").inc()
+            raise RateLimited(
                 f"同时进行的请求已达 {self.rates.at_once} 个。",
                 f"{self.rates.at_once} requests of this client are in flight.",
                 1,
@@ -113,7 +108,8 @@ class Budgets:
         if bucket.units < price:
             lacking = min(price + again, self.rates.burst) - bucket.units
             wait = max(1, math.ceil(lacking / self.rates.units_per_s))
-            raise _refused("units", "请求额度已用完。", "The budget of this client is used up.", wait)
+            RATE_REFUSALS.labels("units").inc()
+            raise RateLimited("请求额度已用完。", "The budget of this client is used up.", wait)
         bucket.units -= price
 
     def _forget_idle(self, now: float) -> None:

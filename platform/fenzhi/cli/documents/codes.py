@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from fenzhi.settings import Settings
+
 _CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
 _ONE_WORD = re.compile(r"[A-Z]{5,}")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -75,7 +77,8 @@ def codes_of(root: Path) -> Mapping[str, CodeFound]:
 
 def _is_no_code(word: str) -> bool:
     """Names of other things; whatever begins with FENZHI_ is a variable of the environment, but for the base class's code."""
-    return word in NOT_CODES | GOOD_NEWS or (word.startswith("FENZHI_") and word != "FENZHI_ERROR")
+    is_setting = word.lower() in Settings.model_fields
+    return is_setting or word in NOT_CODES | GOOD_NEWS or (word.startswith("FENZHI_") and word != "FENZHI_ERROR")
 
 
 def _trees(root: Path) -> Iterator[tuple[str, ast.Module]]:
