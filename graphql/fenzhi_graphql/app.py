@@ -33,6 +33,7 @@ from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
 from fenzhi.telemetry.exposition import metrics_at
 from fenzhi.telemetry.metrics import OPERATION_NAMES
+from fenzhi.telemetry.traces import tracing
 from fenzhi_graphql.asgi import Envelope
 from fenzhi_graphql.catalog.rest import catalog_routes
 from fenzhi_graphql.context import Context
@@ -256,7 +257,11 @@ def create_app() -> Any:
             )
             OPERATION_NAMES.add(app.state.operations.names.values())
             watch_connections(platform)
-            with metrics_at(settings.metrics_host, settings.metrics_port), settled_memory():
+            with (
+                metrics_at(settings.metrics_host, settings.metrics_port),
+                tracing(settings.otlp_endpoint, "fenzhi-api", settings.trace_one_in),
+                settled_memory(),
+            ):
                 yield
 
     app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.telemetry.metrics import FAULTS, HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS, METHODS, OTHER
+from fenzhi.telemetry.traces import Span, SpanKind, fail, span, tell, trace_id
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -76,6 +77,10 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with span("http", SpanKind.SERVER) as traced:
+            await self._answer(scope, receive, send, traced)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, traced: Span) -> None:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -150,6 +155,15 @@ class Envelope:
             HTTP_IN_FLIGHT.dec()
             HTTP_REQUESTS.labels(route, METHODS.label(scope["method"]), str(status)).inc()
             HTTP_SECONDS.labels(route).observe(seconds)
+            traced.update_name(f"{METHODS.label(scope['method'])} {route}")
+            tell(
+                traced,
+                http_request_method=METHODS.label(scope["method"]),
+                http_route=route,
+                http_response_status_code=status,
+            )
+            if status >= 500:
+                fail(traced)
             _log.info(
                 "request",
                 request_id=request_id,
@@ -159,4 +173,5 @@ class Envelope:
                 ms=round(seconds * 1000, 1),
                 tenant=state.get("tenant", ""),
                 role=state.get("role", ""),
+                **({"trace_id": found} if (found := trace_id()) else {}),
             )

@@ -15,6 +15,7 @@ from strawberry.extensions import SchemaExtension
 
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.telemetry import metrics
+from fenzhi.telemetry.traces import fail, span, tell
 from fenzhi_graphql.context import Context
 
 
@@ -54,12 +55,17 @@ class Observed(SchemaExtension):
     def on_operation(self) -> Iterator[None]:
         """Around everything: parsing, validation, execution."""
         began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._count(time.perf_counter() - began)
+        with span("graphql") as traced:
+            try:
+                yield
+            finally:
+                name, outcome = self._count(time.perf_counter() - began)
+                traced.update_name(f"graphql {name}")
+                tell(traced, graphql_operation=name, fenzhi_outcome=outcome)
+                if outcome == "fault":
+                    fail(traced)
 
-    def _count(self, seconds: float) -> None:
+    def _count(self, seconds: float) -> tuple[str, str]:
         execution = self.execution_context
         context = execution.context
         kept = context.kept_operation if isinstance(context, Context) else ""
@@ -70,6 +76,7 @@ class Observed(SchemaExtension):
         metrics.OPERATIONS.labels(name, outcome).inc()
         if outcome == "fault":
             metrics.FAULTS.labels("graphql").inc()
+        return name, outcome
 
 
 def observed() -> Observed:

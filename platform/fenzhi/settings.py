@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(default=None, ge=0, le=65534)
     """Internal port of the API's and of the worker's metrics at /metrics (指标端口). Unset: none; `fenzhi up` then takes free
     ones; with a number it gives the worker the next one."""
+    otlp_endpoint: str = ""
+    """Where traces go by OTLP over HTTP (追踪上报地址), such as http://collector:4318/v1/traces. Empty: nothing is traced."""
+    trace_one_in: int = Field(default=1, ge=1)
+    """One of how many requests and jobs is traced (追踪抽样)."""
     required_extensions: tuple[str, ...] = ()
     """Database extensions that must be there (必需扩展), as a JSON list."""
 
@@ -97,6 +101,13 @@ class Settings(BaseSettings):
         if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError("one of DEBUG, INFO, WARNING, ERROR")
         return level
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("an http:// or https:// address")
+        return value
 
     @field_validator("state_dir")
     @classmethod

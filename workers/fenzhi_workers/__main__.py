@@ -9,6 +9,7 @@ from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
 from fenzhi.settings import Settings
 from fenzhi.telemetry.exposition import metrics_at
+from fenzhi.telemetry.traces import tracing
 from fenzhi_workers.worker import work
 
 
@@ -25,7 +26,10 @@ async def _main(settings: Settings) -> None:
         application="fenzhi-worker",
         lease_s=settings.worker_lease_s,
     ) as platform:
-        with metrics_at(settings.metrics_host, settings.metrics_port):
+        with (
+            metrics_at(settings.metrics_host, settings.metrics_port),
+            tracing(settings.otlp_endpoint, "fenzhi-worker", settings.trace_one_in),
+        ):
             await work(platform, redis_url, settings.worker_concurrency)
 
 

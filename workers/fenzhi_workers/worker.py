@@ -19,9 +19,10 @@ from arq.worker import Worker, func
 
 from fenzhi.outbox.arq_queue import QUEUE, deserialize, redis_settings, serialize
 from fenzhi.services.acts import Platform
-from fenzhi.services.jobs.execution import end_badly, jobs_waiting, keep_lease, outcome_of, take
+from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, keep_lease, outcome_of, take
 from fenzhi.services.jobs.observation import watch_connections, watch_queue
 from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
+from fenzhi.telemetry.traces import SpanKind, fail, span, tell, trace_id
 from fenzhi_workers.jobs import HANDLERS
 
 _log = structlog.get_logger("fenzhi.worker")
@@ -53,10 +54,22 @@ class NightShift:
         job = await take(self._platform, job_id)
         if job is None:
             return
+        label = KINDS.label(job.claimed.kind)
+        with span(
+            f"job {label}", SpanKind.CONSUMER, fenzhi_job_kind=label, fenzhi_job_attempt=job.claimed.attempt
+        ) as traced:
+            outcome = await self._attempt(job, label)
+            tell(traced, fenzhi_outcome=outcome)
+            if outcome != "done":
+                fail(traced)
+
+    async def _attempt(self, job: JobInHand, label: str) -> str:
+        """One attempt at a job in hand; how it ended, for the metrics."""
         kind = job.claimed.kind
-        log = _log.bind(job_id=str(job_id), kind=kind, attempt=job.claimed.attempt)
+        log = _log.bind(job_id=str(job.claimed.job_id), kind=kind, attempt=job.claimed.attempt)
+        if traced := trace_id():
+            log = log.bind(trace_id=traced)
         handler = HANDLERS.get(kind)
-        label = KINDS.label(kind)
         began = time.perf_counter()
         outcome = "done"
         lease = asyncio.create_task(keep_lease(job))
@@ -77,6 +90,7 @@ class NightShift:
                 await lease
             JOBS_ENDED.labels(label, outcome).inc()
             JOB_SECONDS.labels(label).observe(time.perf_counter() - began)
+        return outcome
 
     async def sweep(self) -> None:
         """Take up what waits, once a second, whether or not a bell rang (巡检)."""

@@ -202,6 +202,8 @@ def child_environment(settings: Settings, *, port: int, app_dsn: str, redis_url:
         "DEV_ISSUER": "1" if settings.development else "0",
         "LOG_LEVEL": settings.log_level,
         "METRICS_HOST": settings.metrics_host,
+        "OTLP_ENDPOINT": settings.otlp_endpoint,
+        "TRACE_ONE_IN": str(settings.trace_one_in),
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         **keys,
     }

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import Conflict, FenzhiError
 from fenzhi.telemetry.metrics import TRANSACTION_SECONDS, TRANSACTIONS
+from fenzhi.telemetry.traces import SpanKind, span, tell
 
 BUSINESS_ZONE = "Asia/Shanghai"
 
@@ -151,24 +152,26 @@ class Database:
 
         Raises: Unavailable when no connection is free in time; Conflict for a concurrent change.
         """
-        outcome = "rolled_back"
-        began = time.perf_counter()
-        try:
-            async with self.engine.connect() as connection, connection.begin():
-                await _enter(connection, scope)
-                uow = UnitOfWork(connection, scope)
-                yield uow
-            outcome = "committed"
-        except PoolTimeout as exc:
-            outcome = "unavailable"
-            raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
-        except DBAPIError as exc:
-            refused = translated(exc)
-            outcome = "unavailable" if isinstance(refused, Unavailable) else outcome
-            raise refused from exc
-        finally:
-            TRANSACTIONS.labels(scope.role.value, outcome).inc()
-            TRANSACTION_SECONDS.labels(scope.role.value).observe(time.perf_counter() - began)
+        with span("transaction", SpanKind.CLIENT, db_system_name="postgresql", db_role=scope.role.value) as traced:
+            outcome = "rolled_back"
+            began = time.perf_counter()
+            try:
+                async with self.engine.connect() as connection, connection.begin():
+                    await _enter(connection, scope)
+                    uow = UnitOfWork(connection, scope)
+                    yield uow
+                outcome = "committed"
+            except PoolTimeout as exc:
+                outcome = "unavailable"
+                raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
+            except DBAPIError as exc:
+                refused = translated(exc)
+                outcome = "unavailable" if isinstance(refused, Unavailable) else outcome
+                raise refused from exc
+            finally:
+                TRANSACTIONS.labels(scope.role.value, outcome).inc()
+                TRANSACTION_SECONDS.labels(scope.role.value).observe(time.perf_counter() - began)
+                tell(traced, fenzhi_outcome=outcome)
         for act in uow._after_commit:
             await act()
 

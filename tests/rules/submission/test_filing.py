@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenzhi.rules.submission.filing import MOVES, FiledState, ListPassed, Step, MoveRefused, moved, stas_type, step_of
+from fenzhi.rules.submission.filing import MOVES, FiledState, ListPassed, MoveRefused, Step, moved, stas_type, step_of
 
 S = FiledState
 HOSPITALS_OWN = (Step.FILE, Step.REVIEW, Step.SEND_BACK, Step.SUBMIT, Step.VOID)
