@@ -169,6 +169,12 @@ def migrate() -> None:
     say(f"数据库已是最新版本 {head_revision()}。", f"The database is at {head_revision()}.")
 
 
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def verify(context: typer.Context) -> None:
+    """Recompute what can be recomputed and name what is damaged (核验数据库)."""
+    hand_over("fenzhi.cli.verify", "verify", context.args)
+
+
 @database_app.command()
 def bootstrap(
     administrator_dsn: Annotated[

@@ -175,6 +175,23 @@ class Database:
         for act in uow._after_commit:
             await act()
 
+    @asynccontextmanager
+    async def snapshot(self, scope: Scope) -> AsyncIterator[UnitOfWork]:
+        """A read-only unit of work that sees one moment throughout (只读快照), for looks that must agree with each other.
+
+        Raises: as `unit_of_work`.
+        """
+        try:
+            async with self.engine.connect() as plain:
+                connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                async with connection.begin():
+                    await _enter(connection, scope)
+                    yield UnitOfWork(connection, scope)
+        except PoolTimeout as exc:
+            raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
+        except DBAPIError as exc:
+            raise translated(exc) from exc
+
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()

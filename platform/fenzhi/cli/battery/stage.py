@@ -70,7 +70,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(addresses: ServerAddresses, *, instances: int = 1, migrate: bool = True) -> AsyncIterator[Stage]:
+async def staged(
+    addresses: ServerAddresses, *, instances: int = 1, migrate: bool = True, master_key: bytes = b""
+) -> AsyncIterator[Stage]:
     """API instances over a database, for as long as the block lasts (搭建). Without tenants."""
     from fenzhi_graphql.app import application, wrapped
     from fenzhi_migrations.upgrade import upgrade_to_head
@@ -78,7 +80,7 @@ async def staged(addresses: ServerAddresses, *, instances: int = 1, migrate: boo
     if migrate:
         await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
     configure_logging("CRITICAL")
-    keys, master, cursor = Keys.fresh(), os.urandom(32), os.urandom(32)
+    keys, master, cursor = Keys.fresh(), master_key or os.urandom(32), os.urandom(32)
     async with AsyncExitStack() as stack:
         casts: list[Cast] = []
         platforms: list[Platform] = []

@@ -19,7 +19,7 @@ from fenzhi.services.acts import Platform, looking
 from fenzhi.services.submission.ownership import duty_of, no_such_batch, open_batch
 from fenzhi.services.submission.part_formats import NDJSON, received_format
 from fenzhi.store.failpoints import failpoint
-from fenzhi.store.keyring import SealBroken
+from fenzhi.store.keyring import Keyring, SealBroken
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.session import UnitOfWork
 
@@ -198,8 +198,13 @@ def opened_part(
     platform: Platform, area_id: int, batch_id: uuid.UUID, part_no: int, key_id: str, sealed: bytes
 ) -> bytes:
     """The content of a kept part (解密并解压). Raises: PartUnreadable when it is not what was kept."""
+    return opened_with(platform.keyring, area_id, batch_id, part_no, key_id, sealed)
+
+
+def opened_with(keyring: Keyring, area_id: int, batch_id: uuid.UUID, part_no: int, key_id: str, sealed: bytes) -> bytes:
+    """The content of a kept part, by a keyring at hand (以密钥环解密并解压). Raises: PartUnreadable."""
     try:
-        packed = platform.keyring.unseal(area_id, key_id, sealed, part_place(batch_id, part_no))
+        packed = keyring.unseal(area_id, key_id, sealed, part_place(batch_id, part_no))
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=INFLATED_MOST)
     except (SealBroken, zstandard.ZstdError) as exc:
         raise PartUnreadable(
