@@ -258,7 +258,7 @@ def create_app() -> Any:
             OPERATION_NAMES.add(app.state.operations.names.values())
             watch_connections(platform)
             with (
-                metrics_at(settings.metrics_host, settings.metrics_port),
+                metrics_at("api", settings.metrics_host, settings.metrics_port),
                 tracing(settings.otlp_endpoint, "fenzhi-api", settings.trace_one_in),
                 settled_memory(),
             ):

@@ -280,22 +280,25 @@ def test_findings_count_by_rule_and_severity() -> None:
 
 
 def test_the_internal_port_shows_the_metrics_and_nothing_else() -> None:
-    with metrics_at("127.0.0.1", 0) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+    with (
+        metrics_at("api", "127.0.0.1", 0) as port,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
         answer = http.get("/metrics")
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/plain")
-        assert "fenzhi_build_info{version=" in answer.text
+        assert 'fenzhi_build_info{part="api",version="0.1.0"} 1.0' in answer.text
         assert "process_resident_memory_bytes" in answer.text
         assert http.get("/").status_code == 404
         assert http.get("/healthz").status_code == 404
         assert http.post("/metrics").status_code == 501
-    with metrics_at("127.0.0.1", None) as port:
+    with metrics_at("api", "127.0.0.1", None) as port:
         assert port is None
 
 
 def test_idle_readers_of_the_internal_port_take_no_more_than_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exposition._Handler, "timeout", 2.0)
-    with metrics_at("127.0.0.1", 0) as port:
+    with metrics_at("api", "127.0.0.1", 0) as port:
         assert port is not None
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(exposition.READERS_MOST)]
         turned_away = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
@@ -311,8 +314,23 @@ def test_the_key_of_a_request_is_no_label() -> None:
     """Every label name is one whose values our source bounds."""
     allowed = {
         *("route", "method", "status", "operation", "outcome", "part", "reason", "role", "state", "kind", "which"),
-        *("rule", "severity", "le", "version", "generation", "implementation", "major", "minor", "patchlevel"),
+        *("rule", "severity", "le", "version", "part", "generation", "implementation", "major", "minor", "patchlevel"),
     }
     found = {label for metric in metrics.REGISTRY.collect() for sample in metric.samples for label in sample.labels}
     assert found <= allowed
     assert new_key() not in generate_latest(metrics.REGISTRY).decode()
+
+
+def test_rare_events_start_from_nothing() -> None:
+    """A series that begins at 1 has no increase, and the first fault would raise no alert."""
+    with metrics_at("worker", "127.0.0.1", None), metrics_at("api", "127.0.0.1", None):
+        shown = generate_latest(metrics.REGISTRY).decode()
+    for series in (
+        'fenzhi_faults_total{part="job"}',
+        'fenzhi_faults_total{part="graphql"}',
+        'fenzhi_jobs_ended_total{kind="clearing.compute",outcome="broken"}',
+        'fenzhi_transactions_total{outcome="unavailable",role="fenzhi_hospital"}',
+        'fenzhi_rate_refusals_total{reason="at_once"}',
+        'fenzhi_http_connections_closed_total{reason="head"}',
+    ):
+        assert f"{series} " in shown

@@ -27,7 +27,7 @@ async def _main(settings: Settings) -> None:
         lease_s=settings.worker_lease_s,
     ) as platform:
         with (
-            metrics_at(settings.metrics_host, settings.metrics_port),
+            metrics_at("worker", settings.metrics_host, settings.metrics_port),
             tracing(settings.otlp_endpoint, "fenzhi-worker", settings.trace_one_in),
         ):
             await work(platform, redis_url, settings.worker_concurrency)

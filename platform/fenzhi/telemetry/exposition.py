@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from fenzhi.telemetry.metrics import REGISTRY
+from fenzhi.telemetry.metrics import REGISTRY, begin
 
 PATH = "/metrics"
 READERS_MOST = 8
@@ -68,11 +68,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def metrics_at(host: str, port: int | None) -> Iterator[int | None]:
-    """Serve the metrics for as long as the block lasts (开放指标端口); the port, or None where none was asked for.
+def metrics_at(part: str, host: str, port: int | None) -> Iterator[int | None]:
+    """Serve the metrics of a part of the platform for as long as the block lasts (开放指标端口); the port, or None without one.
 
     Port 0 is any free one. Raises: OSError when the port is taken.
     """
+    begin(part)
     if port is None:
         yield None
         return

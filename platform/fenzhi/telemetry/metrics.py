@@ -6,13 +6,16 @@ Never a text of a request, never a tenant, never a person. What has another name
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+
+from fenzhi.access.scope import DatabaseRole
 
 OTHER = "other"
 """The label of whatever has no name of ours (其他)."""
@@ -22,7 +25,7 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
-Info("fenzhi_build", "The release that runs (运行版本).", registry=REGISTRY).info({"version": version("fenzhi")})
+BUILD = Info("fenzhi_build", "The release that runs (运行版本), and as which part of the platform.", registry=REGISTRY)
 
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 _LONG = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0)
@@ -35,7 +38,7 @@ HTTP_REQUESTS = Counter(
 )
 HTTP_SECONDS = Histogram(
     "fenzhi_http_request_seconds",
-    "From the first byte of a request's head to the last of its answer (请求耗时), by route.",
+    "From the end of a request's head to the end of its answer (请求耗时), by route.",
     ("route",),
     buckets=(*_QUICK, 60.0, 180.0),
     registry=REGISTRY,
@@ -169,6 +172,9 @@ class Known:
         """More names (补充名单)."""
         self._names.update(names)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._names))
+
     def label(self, name: str | None) -> str:
         """The name when it is one of ours, else `other` (标签取值)."""
         return name if name is not None and name in self._names else OTHER
@@ -177,8 +183,31 @@ class Known:
 METHODS = Known(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 KINDS = Known()
 """Kinds of jobs (作业类型): the worker's handlers."""
+PARTS = ("api", "worker")
+JOB_OUTCOMES = ("done", "refused", "fault", "broken", "fenced", "unavailable")
 OPERATION_NAMES = Known()
 """Root fields of the schema and names of kept operations (操作名)."""
+
+
+def begin(part: str) -> None:
+    """Say which part of the platform this process is (进程身份), and let rare events start from 0, so that their first one shows."""
+    BUILD.info({"version": version("fenzhi"), "part": part})
+    for fault in ("http", "graphql") if part == "api" else ("job",):
+        FAULTS.labels(fault)
+    for role in DatabaseRole:
+        for outcome in ("committed", "rolled_back", "unavailable"):
+            TRANSACTIONS.labels(role.value, outcome)
+    if part == "api":
+        for reason in ("at_once", "units"):
+            RATE_REFUSALS.labels(reason)
+        for reason in ("head", "crowded", "stalled"):
+            HTTP_CONNECTIONS_CLOSED.labels(reason)
+        return
+    for outcome in ("accepted", "refused"):
+        ROWS_JUDGED.labels(outcome)
+    for kind in KINDS:
+        for outcome in JOB_OUTCOMES:
+            JOBS_ENDED.labels(kind, outcome)
 
 
 def count_verdicts(found: Mapping[tuple[str, str], int], *, accepted: int, refused: int) -> None:
@@ -200,3 +229,11 @@ def names_of(registry: CollectorRegistry = REGISTRY) -> Collection[str]:
         }.get(metric.type, ("",))
         found.update(metric.name + part for part in parts)
     return found
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """The labels of a metric of ours (标签名), by its name without suffix; an info metric has those it was given."""
+    for found in globals().values():
+        if isinstance(found, MetricWrapperBase) and found._name == name:
+            return ("version", "part") if isinstance(found, Info) else tuple(found._labelnames)
+    return ()
