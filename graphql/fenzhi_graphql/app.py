@@ -6,6 +6,7 @@ import base64
 import gc
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -93,6 +94,9 @@ class FenzhiView(GraphQL[Context, None]):
         return await super().process_result(request, result)
 
 
+_CELL = re.compile(r"([^!]{1,31})!([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
+
+
 def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
     """An expected error of a path outside GraphQL (错误响应)."""
     body: dict[str, Any] = {
@@ -114,6 +118,7 @@ def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
                 "remedy": r.remedy_zh,
                 "remedyEn": r.remedy_en,
             }
+            | cell_of(r.where)
             for r in refusals
         ]
     headers = {"www-authenticate": "Bearer"} if exc.http_status == 401 else {}
@@ -122,6 +127,12 @@ def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
     if isinstance(exc, RateLimited):
         headers["retry-after"] = str(exc.retry_after_s)
     return JSONResponse({"error": body}, status_code=exc.http_status, headers=headers)
+
+
+def cell_of(where: str) -> dict[str, Any]:
+    """Sheet, column and row of a place that is a cell (单元格位置), or nothing."""
+    found = _CELL.fullmatch(where)
+    return {"sheet": found[1], "column": found[2], "row": int(found[3])} if found else {}
 
 
 async def _refused(request: Request, exc: Exception) -> Response:

@@ -87,6 +87,9 @@ class ScoreTotalRule(Enum):
 class GroupScoreInput:
     group_code: str = strawberry.field(description="Group code (病种编码).")
     score: ExactDecimal = strawberry.field(description="New score, in points of the scale (新分值).")
+    row_version: str = strawberry.field(
+        default="", description="The group's rowVersion as you read it; a stale one is refused (行版本)."
+    )
 
 
 @strawberry.input(description="Edit scores of a draft within the province's limit (调整病种分值).")
@@ -284,13 +287,16 @@ class CatalogMutation:
 
         async def run() -> Answer:
             edition_id = edition_id_of(input.edition)
-            edits = [scores.ScoreEdit(one.group_code, one.score) for one in input.edits]
+            edits = [scores.ScoreEdit(one.group_code, one.score, one.row_version) for one in input.edits]
             request = context.request(
                 "groupScoreEdit",
                 input.idempotency_key,
                 {
                     "edition": str(edition_id),
-                    "edits": [[one.group_code, str(one.score)] for one in edits],
+                    "edits": [
+                        [one.group_code, str(one.score), *([one.row_version] if one.row_version else [])]
+                        for one in edits
+                    ],
                     "reason": input.reason,
                     "total_rule": input.total_rule.name,
                 },

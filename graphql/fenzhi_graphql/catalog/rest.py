@@ -9,10 +9,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fenzhi.access.roles import Duty
+from fenzhi.rules.catalog.score_edits import TotalRule
 from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.services.acts import Request as Act
 from fenzhi.services.acts import as_id
-from fenzhi.services.catalog import code_tables, groups_file
+from fenzhi.services.catalog import code_tables, groups_file, groups_workbook, workbook_upload
+from fenzhi.services.submission.part_formats import XLSX_TYPE
 from fenzhi_graphql.asgi import BodyTooLarge
 from fenzhi_graphql.paging import global_id, key_of
 
@@ -141,18 +143,19 @@ async def put_groups(request: Request) -> Response:
             "added": answer["added"],
             "groups": answer["groups"],
             "warningCounts": answer["warning_counts"],
-            "warnings": [
-                {
-                    "code": one["code"],
-                    "path": one["where"],
-                    "saw": one["saw"],
-                    "message": one["zh"],
-                    "messageEn": one["en"],
-                }
-                for one in answer["warnings"]
-            ],
+            "warnings": [_warning(one) for one in answer["warnings"]],
         }
     )
+
+
+def _warning(one: dict[str, str]) -> dict[str, str]:
+    return {
+        "code": one["code"],
+        "path": one["where"],
+        "saw": one["saw"],
+        "message": one["zh"],
+        "messageEn": one["en"],
+    }
 
 
 async def get_groups(request: Request) -> Response:
@@ -167,10 +170,96 @@ async def get_groups(request: Request) -> Response:
     )
 
 
+def _total_rule(request: Request) -> TotalRule:
+    given = request.query_params.get("total", TotalRule.RENORMALISE.value)
+    try:
+        return TotalRule(given)
+    except ValueError:
+        raise DataRefused(
+            (
+                Refusal(
+                    "SCORE_TOTAL_RULE",
+                    "total",
+                    given[:40],
+                    "总分值处理须为 renormalise 或 reject。",
+                    "The rule of the total is renormalise or reject.",
+                    "改为 renormalise 或 reject。",
+                    "Write renormalise or reject.",
+                ),
+            )
+        ) from None
+
+
+async def get_workbook(request: Request) -> Response:
+    """`GET /v1/catalog-editions/{id}/groups.xlsx`: the groups as a workbook, which is the template of an upload."""
+    subject = await request.app.state.sign_in.subject(request)
+    edition_id = as_id(key_of(request.path_params["edition"], "CatalogEdition", "edition"), "edition")
+    code, content = await groups_workbook.download_workbook(request.app.state.platform, subject, edition_id)
+    return _workbook(content, f"{code}.xlsx", 200)
+
+
+async def put_workbook(request: Request) -> Response:
+    """`PUT /v1/catalog-editions/{id}/groups.xlsx?reason=…&total=renormalise|reject`: take a workbook's changes over.
+
+    Takes xlsx and CSV (UTF-8, GB18030). What was wrong comes back as JSON, or, to who accepts a workbook, as the sender's own
+    workbook with its cells marked; either way nothing was taken over.
+    """
+    subject = await request.app.state.sign_in.subject(request)
+    subject.scope_for(Duty.EDIT_CATALOG)
+    edition_id = as_id(key_of(request.path_params["edition"], "CatalogEdition", "edition"), "edition")
+    order = workbook_upload.WorkbookOrder(request.query_params.get("reason", ""), _total_rule(request))
+    content = await _body(request)
+    act = _act(
+        request,
+        "catalogWorkbookUpload",
+        {
+            "edition": str(edition_id),
+            "reason": order.reason,
+            "total": order.total_rule.value,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        },
+    )
+    try:
+        answer = await workbook_upload.upload_workbook(
+            request.app.state.platform, subject, act, edition_id, content, order
+        )
+    except DataRefused as refused:
+        if XLSX_TYPE not in request.headers.get("accept", ""):
+            raise
+        marked = await workbook_upload.annotated_copy(content, refused.refusals)
+        response = _workbook(marked, "annotated.xlsx", refused.http_status)
+        response.headers["fenzhi-error"] = refused.code
+        response.headers["fenzhi-faults"] = str(len(refused.refusals))
+        return response
+    return JSONResponse(
+        {
+            "edition": global_id("CatalogEdition", answer["id"]),
+            "groups": answer["groups"],
+            "changed": answer["changed"],
+            "added": answer["added"],
+            "removed": answer["removed"],
+            "unchanged": answer["unchanged"],
+            "scoresEdited": answer["scores_edited"],
+            "scoresMoved": answer["scores_moved"],
+            "factor": answer["factor"],
+            "residual": answer["residual"],
+            "warningCounts": answer["warning_counts"],
+            "warnings": [_warning(one) for one in answer["warnings"]],
+        }
+    )
+
+
+def _workbook(content: bytes, name: str, status: int) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(content, status_code=status, media_type=XLSX_TYPE, headers=headers)
+
+
 def catalog_routes() -> list[Route]:
     """The paths (路径)."""
     return [
         Route("/v1/code-tables/{kind}/{version}", put_code_table, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups", put_groups, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups.csv", get_groups, methods=["GET"]),
+        Route("/v1/catalog-editions/{edition}/groups.xlsx", get_workbook, methods=["GET"]),
+        Route("/v1/catalog-editions/{edition}/groups.xlsx", put_workbook, methods=["PUT"]),
     ]

@@ -169,7 +169,9 @@ class DiseaseGroup(Node):
         description="Last year's cases of the province in this group; null when not counted (上年例数)."
     )
     is_grassroots: bool = strawberry.field(description="Grass-roots group, paid without coefficient (基层病种).")
+    is_local_addition: bool = strawberry.field(description="Outside the national library (地方新增病种).")
     source: str = strawberry.field(description="imported, built or converted (来源).")
+    row_version: str = strawberry.field(description="Changes whenever a value of the group does (行版本).")
     edition_key: strawberry.Private[uuid.UUID]
 
     @strawberry.field(description="Changes of the score, oldest first; for the province's eyes (分值沿革).")
@@ -205,7 +207,9 @@ class DiseaseGroup(Node):
             score=ExactDecimal(view.score),
             cases=view.cases,
             is_grassroots=view.is_grassroots,
+            is_local_addition=view.is_local_addition,
             source=view.source,
+            row_version=view.row_version,
             edition_key=view.edition_id,
         )
 
@@ -234,6 +238,12 @@ class CatalogEdition(Node):
         description="How imported scores came to the built scale; null when they did not (分值换算)."
     )
     edition_key: strawberry.Private[uuid.UUID]
+
+    @strawberry.field(
+        description="Path of the groups as a workbook: GET it, change it, PUT it back to a draft (目录工作簿路径)."
+    )
+    def workbook_path(self) -> str:
+        return f"/v1/catalog-editions/{self.id}/groups.xlsx"
 
     @strawberry.field(description="Groups in order of their codes, by prefix of the code or words in it (病种).")
     async def groups(

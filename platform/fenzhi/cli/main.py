@@ -291,6 +291,7 @@ class BenchSubject(StrEnum):
     SUBMISSION = "submission"
     CLEARING = "clearing"
     CATALOG = "catalog"
+    WORKBOOK = "workbook"
 
 
 @app.command()
@@ -300,7 +301,7 @@ def bench(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed measures the same cases.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure grouping, submission, clearing or catalog beside its floors, in one run (性能测量)."""
+    """Measure grouping, submission, clearing, catalog or workbook beside its floors, in one run (性能测量)."""
     module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
     report: dict[str, object] = getattr(module, f"bench_{subject.value}")(cases, seed)
     if as_json:

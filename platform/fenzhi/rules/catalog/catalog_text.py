@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
@@ -159,6 +159,19 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
     return CatalogReading(groups, tuple(reader.refusals), tuple(reader.warnings), dialect)
 
 
+def read_group(
+    number: int, row: Mapping[str, str], tables: CodeTables, *, score_places: int
+) -> tuple[DiseaseGroup | None, tuple[Refusal, ...], tuple[Refusal, ...]]:
+    """One row as a group (读取一行病种), with its refusals and warnings; codes are those of `read_catalog`.
+
+    `row` has every column of `COLUMNS`. Whether it agrees with other rows is for the caller to see.
+    """
+    reader = _RowReader(tables, score_places)
+    columns = (*COLUMNS, CLASS_COLUMN)
+    reader.read(number, columns, [row.get(column, "") for column in columns])
+    return (reader.groups[0] if reader.groups else None), tuple(reader.refusals), tuple(reader.warnings)
+
+
 def write_catalog(groups: Iterable[DiseaseGroup], dialect: CatalogDialect | None = None) -> bytes:
     """A catalog file (导出目录文本): what `read_catalog` read, in the same bytes, when given the reading's dialect.
 
@@ -170,7 +183,7 @@ def write_catalog(groups: Iterable[DiseaseGroup], dialect: CatalogDialect | None
         raise ValueError(f"comprehensive groups need the column {CLASS_COLUMN}")
     lines = [",".join(form.columns)]
     for group in listed:
-        cells = _cells(group)
+        cells = cells_of(group)
         lines.append(",".join(_quoted(cells[column]) for column in form.columns))
     text = form.newline.join(lines) + (form.newline if form.final_newline else "")
     return ((_BOM if form.bom else "") + text).encode("utf-8")
@@ -180,7 +193,8 @@ def _nothing(refusal: Refusal) -> CatalogReading:
     return CatalogReading((), (refusal,), (), CatalogDialect())
 
 
-def _cells(group: DiseaseGroup) -> dict[str, str]:
+def cells_of(group: DiseaseGroup) -> dict[str, str]:
+    """A group as the cells of a row (病种各列文本), by column."""
     return {
         "seq": group.sequence,
         "dip_code": group.group_code,

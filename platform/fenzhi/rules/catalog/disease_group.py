@@ -79,6 +79,8 @@ class DiseaseGroup:
     diagnosis_name: str = ""
     main_procedure_names: str = ""
     related_procedure_names: str = ""
+    local_addition: bool = False
+    """Outside the national library (地方新增病种): flagged, reported, its share limited."""
 
     @property
     def parts(self) -> Conjunction:

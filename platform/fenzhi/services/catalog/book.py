@@ -188,6 +188,7 @@ def group_of(row: Row[Any]) -> DiseaseGroup:
         diagnosis_name=row.diagnosis_name,
         main_procedure_names=row.main_procedure_names,
         related_procedure_names=row.related_procedure_names,
+        local_addition=row.is_local_addition,
     )
 
 
@@ -210,4 +211,5 @@ def row_of(group: DiseaseGroup, source: str, cases: int | None = None) -> tuple[
         cases,
         group.grassroots,
         source,
+        group.local_addition,
     )

@@ -14,8 +14,10 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty, TenantKind
 from fenzhi.access.subject import Subject
+from fenzhi.rules.catalog.row_version import row_version
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.services.acts import Platform, looking
+from fenzhi.services.catalog.book import group_of
 from fenzhi.store.repositories import catalog
 
 
@@ -84,7 +86,9 @@ class GroupView:
     score: Decimal
     cases: int | None
     is_grassroots: bool
+    is_local_addition: bool
     source: str
+    row_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,9 @@ def _group(row: Row[Any]) -> GroupView:
         row.score,
         row.cases,
         row.is_grassroots,
+        row.is_local_addition,
         row.source,
+        row_version(group_of(row)),
     )
 
 

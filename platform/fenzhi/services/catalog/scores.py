@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
+from fenzhi.rules.catalog.row_version import row_version
 from fenzhi.rules.catalog.score_edits import EditLimits, TotalRule, edit_scores
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict, Refusal
@@ -33,6 +34,8 @@ class ScoreEdit:
 
     group_code: str
     score: Decimal
+    row_version: str = ""
+    """The version of the group that the editor saw; blank where it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +74,82 @@ async def edit_group_scores(
 
     async def effect(uow: UnitOfWork) -> Answer:
         row = await _locked_draft(uow, edition_id)
-        policy = await resolved_policy(uow, row.effective_from)
-        limit = policy.decimal("catalog.score_edit_limit_ratio")
         stored = await catalog.groups(uow, edition_id)
-        groups = [group_of(one) for one in stored]
+        refuse(_stale(edits, stored))
         wanted = {edit.group_code: edit.score for edit in edits}
-        first = await _first_scores(uow, edition_id)
-        refuse(_creeping(wanted, first, limit))
-        revision = edit_scores(
-            groups,
-            wanted,
-            cases={one.group_code: one.cases or 0 for one in stored},
-            limits=EditLimits(down=min(limit, Decimal(1)), up=limit),
-            score_places=row.score_decimals,
-            total_rule=total_rule,
-        )
-        refuse(revision.refusals)
-        changed = _changed(groups, revision.groups)
-        await catalog.set_scores(uow, edition_id, {code: after for code, (_, after) in changed.items()})
-        rows = _edit_rows(uow, edition_id, changed, lambda code: "edit" if code in wanted else "renormalised", reason)
-        await catalog.add_score_edits(uow, rows)
+        revision, faults = await revise_scores(uow, row, stored, wanted, reason, total_rule)
+        refuse(faults)
         return {
             "type": "CatalogEdition",
             "id": str(edition_id),
-            "changed": len(changed),
+            "changed": revision.changed,
             "factor": str(revision.factor),
             "residual": str(revision.residual),
         }
 
     return await act(platform, editor, Duty.EDIT_CATALOG, request, effect)
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """What a revision of scores came to (分值调整结果): scores changed, the factor on all, what rounding left."""
+
+    changed: int
+    factor: Fraction
+    residual: Fraction
+
+
+async def revise_scores(
+    uow: UnitOfWork,
+    row: Row[Any],
+    stored: Sequence[Row[Any]],
+    wanted: Mapping[str, Decimal],
+    reason: str,
+    total_rule: TotalRule,
+) -> tuple[Revised, list[Refusal]]:
+    """Revise scores of a locked draft and leave a row for each (分值调整), or name every fault by group code and change nothing.
+
+    Changes: disease_group, score_edit. Raises: PolicyNotEntered.
+    """
+    policy = await resolved_policy(uow, row.effective_from)
+    limit = policy.decimal("catalog.score_edit_limit_ratio")
+    groups = [group_of(one) for one in stored]
+    nothing = Revised(0, Fraction(1), Fraction(0))
+    creeping = _creeping(wanted, await _first_scores(uow, row.edition_id), limit)
+    if creeping:
+        return nothing, creeping
+    revision = edit_scores(
+        groups,
+        wanted,
+        cases={one.group_code: one.cases or 0 for one in stored},
+        limits=EditLimits(down=min(limit, Decimal(1)), up=limit),
+        score_places=row.score_decimals,
+        total_rule=total_rule,
+    )
+    if revision.refusals:
+        return nothing, list(revision.refusals)
+    changed = _changed(groups, revision.groups)
+    await catalog.set_scores(uow, row.edition_id, {code: after for code, (_, after) in changed.items()})
+    rows = _edit_rows(uow, row.edition_id, changed, lambda code: "edit" if code in wanted else "renormalised", reason)
+    await catalog.add_score_edits(uow, rows)
+    return Revised(len(changed), revision.factor, revision.residual), []
+
+
+def _stale(edits: Sequence[ScoreEdit], stored: Sequence[Row[Any]]) -> list[Refusal]:
+    """Edits that name a version of their group which is not the one stored (行版本过期)."""
+    versions = {edit.group_code: edit.row_version for edit in edits if edit.row_version}
+    if not versions:
+        return []
+    now = {one.group_code: row_version(group_of(one)) for one in stored if one.group_code in versions}
+    return [
+        fault(
+            ("ROW_VERSION_STALE", code, version),
+            ("读取之后该病种已被改动。", "The group was changed after it was read."),
+            ("重新读取后再调整。", "Read it again and make the change there."),
+        )
+        for code, version in versions.items()
+        if now.get(code) != version
+    ]
 
 
 def _shape_faults(edits: Sequence[ScoreEdit], reason: str) -> list[Refusal]:

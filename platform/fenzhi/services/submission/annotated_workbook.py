@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
-from zipfile import BadZipFile
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
-from openpyxl.comments import Comment
+from openpyxl import Workbook
+from openpyxl.cell.cell import Cell
 from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils.exceptions import InvalidFileException
-from openpyxl.worksheet.worksheet import Worksheet
 from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
@@ -32,15 +28,13 @@ from fenzhi.services.submission.parts import part_content
 from fenzhi.services.submission.table_columns import ACCEPTED_MARK, LISTS, RESULTS, STATUS
 from fenzhi.services.submission.table_lists import ReadTable, TableRow, cell_name, looks_like_table, read_table
 from fenzhi.services.submission.workbook_cells import WorkbookRefused
+from fenzhi.services.submission.workbook_marks import RED, YELLOW, mark_cell, opened, take_marks_off, write_text
 from fenzhi.store.repositories import submission as store
 
 FINDINGS_MOST = 20_000
 """Findings written into one workbook; the last row of its results says when there are more (写入的结论上限)."""
 CELLS_MOST = 400_000
 """Cells of a workbook that is annotated: it is held whole (可批注的单元格上限)."""
-AUTHOR = "分值 Fenzhi"
-RED = "FFFFC7CE"
-YELLOW = "FFFFEB9C"
 _ANNOTATING = asyncio.Semaphore(1)
 _HEADERS = (
     "行 row",
@@ -122,8 +116,8 @@ def annotated_workbook(content: bytes, judged: Judged) -> bytes:
             code="WORKBOOK_TOO_LARGE_TO_MARK",
             hint="下载 verdicts.ndjson，或拆分后上报 / download verdicts.ndjson, or send it in parts",
         )
-    book = _opened(content, table)
-    _take_marks_off(book)
+    book = opened(content, table.format, table.cells[0], LISTS)
+    take_marks_off(book, RESULTS)
     rows = dict(zip((row.row_no for row in judged.rows), table.lists, strict=False))
     marks = _mark(book, table, rows, judged.verdicts[:FINDINGS_MOST])
     _status(book, table, rows, judged)
@@ -131,53 +125,6 @@ def annotated_workbook(content: bytes, judged: Judged) -> bytes:
     out = BytesIO()
     book.save(out)
     return out.getvalue()
-
-
-def _opened(content: bytes, table: ReadTable) -> Workbook:
-    if table.format == "xlsx":
-        try:
-            return load_workbook(BytesIO(content))
-        except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, IndexError, AttributeError) as exc:
-            raise WorkbookRefused(
-                "工作簿的格式信息不完整，不能批注；其内容已读取。",
-                "The workbook's formatting is not whole, so it cannot be marked; what it says was read.",
-                code="WORKBOOK_NOT_MARKED",
-                hint="下载 verdicts.ndjson / download verdicts.ndjson",
-            ) from exc
-    book = Workbook()
-    sheet = book.active
-    if sheet is None:
-        raise WorkbookRefused("无法新建工作表。", "No sheet could be made.")
-    sheet.title = LISTS
-    for line in table.cells[0].rows:
-        for found in line:
-            _write(sheet, found.row, found.column + 1, found.text)
-    return book
-
-
-def _write(sheet: Worksheet, row: int, column: int, text: str) -> Cell:
-    """Text as text: nothing in it becomes a formula (按文本写入)."""
-    cell = sheet.cell(row, column)
-    if not isinstance(cell, Cell):
-        for area in [str(area) for area in sheet.merged_cells.ranges if cell.coordinate in area]:
-            sheet.unmerge_cells(area)
-        cell = sheet.cell(row, column)
-    assert isinstance(cell, Cell), "a cell outside merged areas"
-    cell.value = ILLEGAL_CHARACTERS_RE.sub("\ufffd", text)[:32_000]
-    cell.data_type = "s"
-    cell.number_format = "@"
-    return cell
-
-
-def _take_marks_off(book: Workbook) -> None:
-    if RESULTS in book.sheetnames:
-        del book[RESULTS]
-    for sheet in book.worksheets:
-        for line in sheet.iter_rows():
-            for cell in line:
-                if cell.comment is not None and cell.comment.author == AUTHOR:
-                    cell.comment = None
-                    cell.fill = PatternFill()
 
 
 def _mark(
@@ -197,12 +144,8 @@ def _mark(
         cell = sheets[name].cell(row_no, column + 1)
         if not isinstance(cell, Cell):
             continue  # Inside a merged area: its finding stands in the results.
-        is_error = any(one.severity == "error" for one in found)
-        cell.fill = PatternFill("solid", fgColor=RED if is_error else YELLOW)
         said = "\n".join(f"[{one.rule} {one.code}] {one.zh}\n→ {one.remedy_zh}\n{one.en}" for one in found)
-        comment = Comment(ILLEGAL_CHARACTERS_RE.sub("\ufffd", said)[:4_000], AUTHOR)
-        comment.width, comment.height = 420, min(60 + 60 * len(found), 400)
-        cell.comment = comment
+        mark_cell(cell, said, len(found), is_error=any(one.severity == "error" for one in found))
     return marks
 
 
@@ -211,7 +154,7 @@ def _status(book: Workbook, table: ReadTable, rows: dict[int, TableRow], judged:
     sheet = next(sheet for sheet in book.worksheets if sheet.title.strip() == LISTS)
     columns = table.columns[LISTS]
     at = columns.get(STATUS.name, max(columns.values()) + 1) + 1
-    _write(sheet, _header_row(table), at, STATUS.header).font = Font(bold=True)
+    write_text(sheet, _header_row(table), at, STATUS.header).font = Font(bold=True)
     for one in judged.rows:
         row = rows.get(one.row_no)
         if row is None:
@@ -222,7 +165,7 @@ def _status(book: Workbook, table: ReadTable, rows: dict[int, TableRow], judged:
             said = f"整批不受理 the whole batch was refused：{', '.join(one.refusal_codes)}"
         else:
             said = f"不受理 refused：{', '.join(one.refusal_codes)}"
-        _write(sheet, row.row_no, at, said)
+        write_text(sheet, row.row_no, at, said)
 
 
 def _header_row(table: ReadTable) -> int:
@@ -232,7 +175,7 @@ def _header_row(table: ReadTable) -> int:
 def _results(book: Workbook, judged: Judged, marks: list[tuple[str, int, int] | None]) -> None:
     sheet = book.create_sheet(RESULTS)
     for at, (header, width) in enumerate(zip(_HEADERS, _WIDTHS, strict=True), start=1):
-        _write(sheet, 1, at, header).font = Font(bold=True)
+        write_text(sheet, 1, at, header).font = Font(bold=True)
         sheet.column_dimensions[sheet.cell(1, at).column_letter].width = width
     sheet.freeze_panes = "A2"
     number = 1
@@ -254,7 +197,7 @@ def _results(book: Workbook, judged: Judged, marks: list[tuple[str, int, int] | 
             one.remedy_en,
         )
         for at, text in enumerate(texts, start=1):
-            cell = _write(sheet, number, at, text)
+            cell = write_text(sheet, number, at, text)
             if at == 7 and mark is not None:
                 cell.hyperlink = f"#'{mark[0]}'!{place.partition('!')[2]}"
                 cell.value, cell.data_type = place, "s"
@@ -263,4 +206,4 @@ def _results(book: Workbook, judged: Judged, marks: list[tuple[str, int, int] | 
         sheet.cell(number, 5).fill = PatternFill("solid", fgColor=RED if one.severity == "error" else YELLOW)
     if len(judged.verdicts) > FINDINGS_MOST:
         said = f"只列出前 {FINDINGS_MOST} 条，其余见 verdicts.ndjson。 Only the first {FINDINGS_MOST}; see verdicts.ndjson."
-        _write(sheet, number + 1, 1, said)
+        write_text(sheet, number + 1, 1, said)

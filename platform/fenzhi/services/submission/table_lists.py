@@ -127,7 +127,7 @@ def read_table(content: bytes) -> ReadTable:
         table.cells = read_workbook(content)
     else:
         table = ReadTable("csv", detected_charset(content) or "")
-        table.cells = [_csv_sheet(content, table.charset)]
+        table.cells = [csv_sheet(content, table.charset)]
     faults: list[Refusal] = []
     _read(table, faults)
     if faults:
@@ -148,8 +148,9 @@ def _fault(code: str, where: str, saw: str, zh: str, en: str, remedy_zh: str, re
     return Refusal(code, where, saw[:60], zh, en, remedy_zh, remedy_en)
 
 
-def _csv_sheet(content: bytes, charset: str) -> Sheet:
-    where = f"{LISTS}!A1"
+def csv_sheet(content: bytes, charset: str, name: str = LISTS) -> Sheet:
+    """A CSV file as a sheet (CSV 转工作表). Raises: DataRefused for an unknown encoding or broken quotes."""
+    where = f"{name}!A1"
     if not charset:
         fault = _fault(
             "CSV_ENCODING",
@@ -162,7 +163,7 @@ def _csv_sheet(content: bytes, charset: str) -> Sheet:
         )
         raise DataRefused((fault,))
     text = content.decode("gb18030" if charset == "GB18030" else "utf-8-sig")
-    sheet = Sheet(LISTS)
+    sheet = Sheet(name)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for number, values in enumerate(reader, start=1):

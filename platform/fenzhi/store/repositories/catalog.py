@@ -171,6 +171,7 @@ GROUP_COLUMNS = (
     "cases",
     "is_grassroots",
     "source",
+    "is_local_addition",
 )
 
 
@@ -215,12 +216,37 @@ async def groups_page(
 async def add_groups(
     uow: UnitOfWork, edition_id: uuid.UUID, first_ordinal: int, rows: Iterable[tuple[Any, ...]]
 ) -> int:
-    """Add groups given in the order of `GROUP_COLUMNS`; the number added."""
+    """Add groups given in the order of `GROUP_COLUMNS`, the last of which may be left out; the number added."""
     province = uow.scope.province
     return await uow.copy_in(
         disease_group,
-        ("province_id", "edition_id", "ordinal", "is_local_addition", *GROUP_COLUMNS),
-        ((province, edition_id, first_ordinal + i, False, *row) for i, row in enumerate(rows)),
+        ("province_id", "edition_id", "ordinal", *GROUP_COLUMNS),
+        (
+            (province, edition_id, first_ordinal + i, *row, *((False,) if len(row) < len(GROUP_COLUMNS) else ()))
+            for i, row in enumerate(rows)
+        ),
+    )
+
+
+async def replace_groups(
+    uow: UnitOfWork, edition_id: uuid.UUID, gone: Sequence[str], rows: Iterable[tuple[int, tuple[Any, ...]]]
+) -> int:
+    """Take groups out of a draft, and put groups in at their places; the number put in.
+
+    `rows` are (ordinal, values in the order of `GROUP_COLUMNS`); a changed group is among both.
+    """
+    c = disease_group.c
+    province = uow.scope.province
+    if gone:
+        await uow.execute(
+            delete(disease_group).where(
+                c.province_id == province, c.edition_id == edition_id, c.group_code.in_(list(gone))
+            )
+        )
+    return await uow.copy_in(
+        disease_group,
+        ("province_id", "edition_id", "ordinal", *GROUP_COLUMNS),
+        ((province, edition_id, ordinal, *row) for ordinal, row in rows),
     )
 
 
