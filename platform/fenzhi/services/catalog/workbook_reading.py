@@ -329,7 +329,7 @@ def _cell_faults(table: WorkbookTable, number: int, cells: Mapping[str, Cell], *
         code = _fault_of(column, cell)
         if code == "CELL_FORMULA_TEXT":
             yield fault(
-                (code, where, saw),
+                ("CELL_FORMULA_TEXT", where, saw),
                 (
                     "文字以 = + - @ 开头，打开或粘贴时会被当作公式。",
                     "Text that begins with = + - @ turns into a formula.",
@@ -338,7 +338,7 @@ def _cell_faults(table: WorkbookTable, number: int, cells: Mapping[str, Cell], *
             )
         elif code == "CELL_IS_DATE":
             yield fault(
-                (code, where, saw),
+                ("CELL_IS_DATE", where, saw),
                 ("单元格已被改成日期，原来的编码不能还原。", "The cell was turned into a date; what it was is lost."),
                 ("把该列设为“文本”后重新填写。", "Make the column text and enter it again."),
             )
