@@ -15,11 +15,14 @@ from fenzhi.telemetry.metrics import OPERATION_NAMES
 from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
+from fenzhi_graphql.clearing.answers import StatementMutation
 from fenzhi_graphql.clearing.mutations import ClearingMutation
 from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
+from fenzhi_graphql.fund.year_mutations import YearMutation
+from fenzhi_graphql.fund.year_queries import YearQuery
 from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension, without_suggestion
@@ -44,6 +47,7 @@ QUERIES: tuple[type[Any], ...] = (
     RegistryQuery,
     JobsQuery,
     FundQuery,
+    YearQuery,
     PolicyQuery,
     CatalogQuery,
     SubmissionQuery,
@@ -55,12 +59,14 @@ QUERIES: tuple[type[Any], ...] = (
 MUTATIONS: tuple[type[Any], ...] = (
     RegistryMutation,
     FundMutation,
+    YearMutation,
     PolicyMutation,
     CatalogMutation,
     AreaCatalogMutation,
     SubmissionMutation,
     PointValueMutation,
     ClearingMutation,
+    StatementMutation,
     ScorecardMutation,
 )
 

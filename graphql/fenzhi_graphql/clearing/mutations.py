@@ -19,14 +19,14 @@ _KEY = "A fresh random key; the same when retrying (幂等键)."
 _ERRORS = "Everything that stood in the way (业务错误)."
 
 
-@strawberry.input(description="Start a month or quarter run of a pool (发起结算).")
+@strawberry.input(description="Start a month, quarter or annual run of a pool (发起结算).")
 class ClearingRunStartInput:
     idempotency_key: str = strawberry.field(description=_KEY)
-    kind: ClearingKind = strawberry.field(description="Month or quarter (类型).")
+    kind: ClearingKind = strawberry.field(description="Month, quarter or year (类型).")
     insurance: Insurance = strawberry.field(description="Insurance type (险种).")
     pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
     year: int = strawberry.field(description="Fund year (年度).")
-    period: int = strawberry.field(description="Month 1–12 or quarter 1–4 (期次).")
+    period: int = strawberry.field(description="Month 1–12, quarter 1–4, or 1 for the year (期次).")
 
 
 @strawberry.type(description="The run that was started, or the one that stands in the way, and the typed refusal.")
@@ -109,7 +109,8 @@ class ClearingMutation:
         )
 
     @strawberry.mutation(
-        description="Approve a computed run, as another person than who started it (审批结算). Role: city_settlement_approver."
+        description="Approve a run, as another person than who started it: a month or quarter when it is computed, a year when every "
+        "statement is answered (审批结算). Role: city_settlement_approver."
     )
     async def clearing_run_approve(self, info: Info, input: ClearingRunStepInput) -> ClearingRunPayload:
         return await _step(info, input, "clearingRunApprove", runs.approve_run)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
 import strawberry
 
-from fenzhi.services.clearing import lookups
+from fenzhi.services.clearing import lookups, statement_acts
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
@@ -18,19 +19,23 @@ from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, pa
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 
-@strawberry.enum(description="What a run settles (结算类型): a month on account (月度预结算) or a quarter (季度清算).")
+@strawberry.enum(
+    description="What a run settles (结算类型): a month on account (月度预结算), a quarter (季度清算) or the year (年度清算)."
+)
 class ClearingKind(Enum):
     MONTH = "month"
     QUARTER = "quarter"
+    YEAR = "year"
 
 
 @strawberry.enum(
-    description="State of a run (结算状态): computing 计算中, computed 待审批, approved 待公布, published 已公布 (never changes), "
+    description="State of a run (结算状态): computing 计算中, computed 待审批, issued 年度结算单待机构答复, approved 待公布, published 已公布 (never changes), "
     "voided 已作废, stopped 已中止 (a law or a rule refused it; nothing was recorded)."
 )
 class ClearingState(Enum):
     COMPUTING = "computing"
     COMPUTED = "computed"
+    ISSUED = "issued"
     APPROVED = "approved"
     PUBLISHED = "published"
     VOIDED = "voided"
@@ -106,14 +111,14 @@ class ClearingManifest:
     payments: int = strawberry.field(description="Payments taken into account (计入拨付笔数).")
 
 
-@strawberry.type(description="One month pre-settled or one quarter cleared of a fund pool (结算).")
+@strawberry.type(description="One month pre-settled, one quarter or the year cleared of a fund pool (结算).")
 class ClearingRun(Node):
     area_code: str = strawberry.field(description="Code of the pooling area (统筹区).")
-    kind: ClearingKind = strawberry.field(description="Month or quarter (类型).")
+    kind: ClearingKind = strawberry.field(description="Month, quarter or year (类型).")
     insurance: Insurance = strawberry.field(description="Insurance type (险种).")
     pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
     year: int = strawberry.field(description="Fund year (年度).")
-    period: int = strawberry.field(description="Month 1–12 or quarter 1–4 (期次).")
+    period: int = strawberry.field(description="Month 1–12, quarter 1–4, or 1 for the year (期次).")
     state: ClearingState = strawberry.field(description="State (状态).")
     job_id: strawberry.ID | None = strawberry.field(description="The job that computes it (作业).")
     error: str | None = strawberry.field(description="Why it stopped, with the law and account named (中止原因).")
@@ -232,13 +237,64 @@ class StatementCase:
         )
 
 
+@strawberry.enum(
+    description="Where an annual statement stands (结算单状态): issued 待机构确认, confirmed 机构已确认, disputed 机构有异议, "
+    "resolved 异议已处理, approved 已审批, posted 已入账, locked 已锁定."
+)
+class StatementStanding(Enum):
+    ISSUED = "issued"
+    CONFIRMED = "confirmed"
+    DISPUTED = "disputed"
+    RESOLVED = "resolved"
+    APPROVED = "approved"
+    POSTED = "posted"
+    LOCKED = "locked"
+
+
+@strawberry.type(description="One act on an annual statement (操作记录).")
+class StatementAct:
+    act: str = strawberry.field(
+        description="issue, confirm, lapse, dispute, withdraw, uphold, reject, approve, post or lock (操作)."
+    )
+    party: str = strawberry.field(description="hospital, calendar, handler or approver (操作方).")
+    to_state: StatementStanding = strawberry.field(description="Where it led (操作后状态).")
+    reason: str = strawberry.field(description="Why, blank where none is needed (理由).")
+    acted_at: datetime = strawberry.field(description="When (时间).")
+
+
+@strawberry.type(description="Where the answer to an annual statement stands (确认与异议).")
+class StatementAnswer:
+    state: StatementStanding = strawberry.field(description="Where it stands (状态).")
+    due_on: date | None = strawberry.field(
+        description="Last day to answer, null where the area sets none (确认截止日)."
+    )
+    acts: list[StatementAct] = strawberry.field(description="Every act, in order (操作记录).")
+
+    @staticmethod
+    def of(views: Sequence[statement_acts.StatementActView]) -> StatementAnswer:
+        return StatementAnswer(
+            state=StatementStanding(views[-1].to_state),
+            due_on=views[0].due_on,
+            acts=[
+                StatementAct(
+                    act=view.act,
+                    party=view.party,
+                    to_state=StatementStanding(view.to_state),
+                    reason=view.reason,
+                    acted_at=view.acted_at,
+                )
+                for view in views
+            ],
+        )
+
+
 @strawberry.type(
     description="What one hospital is owed by one run, line by line (结算单). Every amount in fen, of the run's span. "
     "gross = payable + deposit + deductions + assessment + bands − bonuses + not prepaid + cash cut."
 )
 class HospitalStatement(Node):
     run_id: strawberry.ID = strawberry.field(description="The run (结算).")
-    kind: ClearingKind = strawberry.field(description="Month or quarter (类型).")
+    kind: ClearingKind = strawberry.field(description="Month, quarter or year (类型).")
     insurance: Insurance = strawberry.field(description="Insurance type (险种).")
     pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
     year: int = strawberry.field(description="Fund year (年度).")
@@ -280,8 +336,23 @@ class HospitalStatement(Node):
     transfer_fen: Fen = strawberry.field(
         description="Payable − paid − offsets; negative: the hospital owes it (本次拨付，分)."
     )
+    deposit_released_fen: Fen = strawberry.field(description="Year only: deposit that returns (返还的质量保证金，分).")
+    deposit_forfeited_fen: Fen = strawberry.field(description="Year only: deposit forfeited (没收的质量保证金，分).")
+    advance_fen: Fen = strawberry.field(description="Year only: advance set off (冲抵预付金，分).")
+    final_fen: Fen = strawberry.field(
+        description="Year only: cleared − paid − offsets − advance − deposit forfeited; negative: the hospital owes it "
+        "(年度最终拨付，分)."
+    )
     steps: list[Step] = strawberry.field(description="How each line came about, the remainder included (计算过程).")
     key: strawberry.Private[str]
+
+    @strawberry.field(description="Year only: where its confirmation stands, null before it is sent (确认与异议).")
+    async def answer(self, info: Info) -> StatementAnswer | None:
+        found = lookups.parse_statement_key(self.key)
+        if found is None or self.kind is not ClearingKind.YEAR:
+            return None
+        views = await statement_acts.acts(info.context.platform, info.context.subject, *found)
+        return StatementAnswer.of(views) if views else None
 
     @strawberry.field(description="Its cases with their part of the gross, in order of id (病例明细).")
     async def cases(self, info: Info, first: int, after: str | None = None) -> Connection[StatementCase]:
@@ -333,6 +404,10 @@ class HospitalStatement(Node):
             prior_paid_fen=Fen(row.prior_paid_fen),
             offset_fen=Fen(row.offset_fen),
             transfer_fen=Fen(row.transfer_fen),
+            deposit_released_fen=Fen(row.deposit_released_fen),
+            deposit_forfeited_fen=Fen(row.deposit_forfeited_fen),
+            advance_fen=Fen(row.advance_fen),
+            final_fen=Fen(row.final_fen),
             steps=steps_of(view.steps),
             key=view.key,
         )

@@ -62,6 +62,9 @@ class Duty(StrEnum):
     START_CLEARING = "start_clearing"  # 发起预结算、清算
     APPROVE_CLEARING = "approve_clearing"  # 审批、公布
     READ_CLEARING = "read_clearing"  # 查结算单
+    ANSWER_STATEMENT = "answer_statement"  # 确认年度结算单或提出异议
+    ENTER_YEAR = "enter_year"  # 录入考核结果、期初余额、往年应收、预付金
+    APPROVE_YEAR = "approve_year"
     RECORD_PAYMENT = "record_payment"  # 登记拨付
     RECORD_DEDUCTION = "record_deduction"  # 登记审核扣款
     APPROVE_DEDUCTION = "approve_deduction"
@@ -103,6 +106,9 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.START_CLEARING: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_CLEARING: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.READ_CLEARING: _BUREAU_READERS | _COUNTY | _HOSPITAL | {_R.PROVINCE_ANALYST},
+    Duty.ANSWER_STATEMENT: frozenset({_R.HOSPITAL_SUBMITTER}),
+    Duty.ENTER_YEAR: frozenset({_R.CITY_SETTLEMENT_CLERK}),
+    Duty.APPROVE_YEAR: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.RECORD_PAYMENT: frozenset({_R.CITY_SETTLEMENT_CLERK, _R.COUNTY_SETTLEMENT_CLERK}),
     Duty.RECORD_DEDUCTION: frozenset({_R.COUNTY_AUDITOR, _R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_DEDUCTION: frozenset({_R.COUNTY_SETTLEMENT_APPROVER, _R.CITY_SETTLEMENT_APPROVER}),
@@ -120,5 +126,7 @@ KIND_OF_ROLE: dict[Role, TenantKind] = {
     **dict.fromkeys(_HOSPITAL, TenantKind.HOSPITAL),
 }
 
-MONEY_DUTIES: frozenset[Duty] = frozenset({Duty.APPROVE_BUDGET, Duty.APPROVE_CLEARING, Duty.RECORD_PAYMENT})
+MONEY_DUTIES: frozenset[Duty] = frozenset(
+    {Duty.APPROVE_BUDGET, Duty.APPROVE_CLEARING, Duty.RECORD_PAYMENT, Duty.APPROVE_YEAR}
+)
 """Duties that move money (资金职责): audited at every act."""

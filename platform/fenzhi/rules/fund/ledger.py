@@ -48,6 +48,7 @@ class LedgerAccount(StrEnum):
     PAID = "paid"
     ADVANCE = "advance"
     RECEIVABLE = "receivable"
+    OPENING = "opening"
 
     @property
     def zh(self) -> str:
@@ -79,7 +80,13 @@ _ZH = {
     LedgerAccount.PAID: "已付款",
     LedgerAccount.ADVANCE: "预付金",
     LedgerAccount.RECEIVABLE: "应收机构款",
+    LedgerAccount.OPENING: "期初余额",
 }
+
+KEPT_BACK = (LedgerAccount.RESERVE, LedgerAccount.ADJUSTMENT, LedgerAccount.RISK)
+"""What a budget keeps back for later (预留科目)."""
+CARRIED = (*KEPT_BACK, LedgerAccount.PHI, LedgerAccount.ROUNDING, LedgerAccount.FLOOR, LedgerAccount.POINT_VALUE)
+"""The accounts whose balance goes into the next year (结转科目)."""
 
 Position = tuple[str, LedgerAccount]
 """Hospital code, blank for the pool itself, and account (机构与科目)."""
@@ -167,6 +174,35 @@ def advance_entries(hospital: str, amount_fen: int, memo: str) -> tuple[Entry, .
 def receivable_entries(hospital: str, final_fen: int, memo: str) -> tuple[Entry, ...]:
     """A negative final becomes what the hospital owes (年度应收分录); nothing for a final of 0 or above. Units: fen."""
     return _pair(hospital, LedgerAccount.RECEIVABLE, LedgerAccount.PAYABLE, max(0, -final_fen), memo)
+
+
+def opening_entries(account: LedgerAccount, amount_fen: int, memo: str) -> tuple[Entry, ...]:
+    """What an account of the pool holds when its year begins (期初分录). Units: fen."""
+    return _pair("", LedgerAccount.OPENING, account, amount_fen, memo)
+
+
+def set_aside_entries(before: Mapping[str, int], now: Mapping[str, int], memo: str) -> tuple[Entry, ...]:
+    """What a budget keeps back, as the difference to the version before (预留分录).
+
+    `before`, `now`: reserve, adjustment and risk in fen; an account that is absent keeps nothing. Raises: InvariantBroken
+    unless debit = credit.
+    """
+    entries: list[Entry] = []
+    for account in KEPT_BACK:
+        added = now.get(account.value, 0) - before.get(account.value, 0)
+        entries.extend(_pair("", LedgerAccount.FUND, account, added, memo))
+    check_balanced(entries)
+    return tuple(entries)
+
+
+def owed_entries(hospital: str, amount_fen: int, memo: str) -> tuple[Entry, ...]:
+    """What a hospital owes from years before the books began (往年应收期初分录). Units: fen."""
+    return _pair(hospital, LedgerAccount.RECEIVABLE, LedgerAccount.OPENING, amount_fen, memo)
+
+
+def repaid_entries(hospital: str, amount_fen: int, memo: str) -> tuple[Entry, ...]:
+    """What a hospital paid back of its debt (应收收回分录). Units: fen."""
+    return _pair(hospital, LedgerAccount.PAID, LedgerAccount.RECEIVABLE, amount_fen, memo)
 
 
 def off_pool_entries(hospital: str, amount_fen: int, memo: str) -> tuple[Entry, ...]:

@@ -13,8 +13,10 @@ from sqlalchemy import func
 
 from fenzhi.engine.engine import Engine
 from fenzhi.outbox.jobs import Fenced
+from fenzhi.rules.clearing.annual_clearing import AnnualAccount
 from fenzhi.rules.clearing.conservation import SAME_CASES
 from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.fund.ledger import LedgerAccount
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
@@ -80,7 +82,7 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
     """Write a computed run whole (记录结算). Raises: Conflict RUN_STATE when another worker was first; InvariantBroken when what was
     stored is not what was computed."""
     run = frozen.run
-    value_id = await _record_point_value(uow, frozen, computed) if frozen.kind is RunKind.QUARTER else frozen.price_id
+    value_id = frozen.price_id if frozen.kind is RunKind.MONTH else await _record_point_value(uow, frozen, computed)
     moved = await clearing.move_run(
         uow,
         run.run_id,
@@ -115,7 +117,6 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
             for line in computed.lines
         ],
     )
-    what = "月预结算" if frozen.kind is RunKind.MONTH else "季度清算"
     await clearing.add_entries(
         uow,
         {
@@ -125,8 +126,13 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
             "pool_scope": run.pool_scope,
             "year": run.year,
         },
-        [(*entry, f"{run.year}年第{run.period}期{what}") for entry in computed.entries],
+        [(*entry, _memo(frozen)) for entry in computed.entries],
     )
+
+
+def _memo(frozen: FrozenRun) -> str:
+    run = frozen.run
+    return f"{run.year}年{'' if frozen.kind is RunKind.YEAR else f'第{run.period}期'}{frozen.kind.zh}"
 
 
 async def _record_point_value(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> uuid.UUID:
@@ -148,13 +154,15 @@ async def _record_point_value(uow: UnitOfWork, frozen: FrozenRun, computed: Comp
             "run_id": run.run_id,
             "state": "computed",
             "working": {
-                "quarter": run.period,
+                "quarter": 4 if frozen.kind is RunKind.YEAR else run.period,
                 "printed": computed.printed,
                 "steps": [
                     {
                         "rule": "point_value.settlement",
-                        "zh": "结算点值＝（当期基金 ÷ 基金支付比例）÷ 总分值；本季为暂定值，年度清算为准。",
-                        "en": "Settlement point value: (fund ÷ fund ratio) ÷ points; provisional until the year is cleared.",
+                        "zh": "结算点值＝（当期基金 ÷ 基金支付比例）÷ 总分值"
+                        + ("。" if frozen.kind is RunKind.YEAR else "；本季为暂定值，年度清算为准。"),
+                        "en": "Settlement point value: (fund ÷ fund ratio) ÷ points"
+                        + ("." if frozen.kind is RunKind.YEAR else "; provisional until the year is cleared."),
                         "values": [
                             ["fund_fen", str(value.fund_fen)],
                             ["booked_fen", str(value.booked_fen)],
@@ -182,6 +190,24 @@ def _summary(computed: ComputedRun) -> dict[str, Any]:
         "accounts": [
             {"name": account.value, "zh": account.zh, "en": account.value.replace("_", " "), "fen": amount}
             for account, amount in sorted(computed.accounts.items(), key=lambda pair: list(Account).index(pair[0]))
+        ]
+        + [
+            {
+                "name": account.value,
+                "zh": account.zh,
+                "en": account.value.replace("_", " "),
+                "fen": sum(line.amount(account) for line in computed.annual.values()),
+            }
+            for account in (AnnualAccount if computed.annual else ())
+        ]
+        + [
+            {
+                "name": f"drawn_from_{name}",
+                "zh": f"{LedgerAccount(name).zh}支出",
+                "en": f"drawn from {name}",
+                "fen": amount,
+            }
+            for name, amount in computed.bonus_draws.items()
         ],
         "laws": [{"name": law, "unexplained_fen": 0} for law in computed.laws],
         "cases": sum(line.cases for line in computed.lines),
@@ -280,7 +306,9 @@ def _statement_row(
         "offset_fen": line.offsets_fen,
         "transfer_fen": line.transfer_fen,
         "remainder_fen": line.remainder_fen,
+        **_below_payable(computed, line),
         "working": {
+            "offsets": [list(pair) for pair in computed.offsets.get(line.hospital, ())],
             "terms": {
                 "points_decimals": computed.point_value.points_decimals,
                 "fund_ratio": str(line.fund_ratio),
@@ -298,6 +326,12 @@ def _statement_row(
             "steps": _plain_steps(computed.workings[line.hospital]),
         },
     }
+
+
+def _below_payable(computed: ComputedRun, line: StatementLine) -> dict[str, int]:
+    annual = computed.annual.get(line.hospital)
+    amounts = {account: annual.amount(account) if annual else 0 for account in AnnualAccount}
+    return {f"{account.value}_fen": amount for account, amount in amounts.items()}
 
 
 def _plain_steps(working: Working) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +25,7 @@ from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, l
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.bulk import read_arrow
 from fenzhi.store.repositories import clearing, fund, point_value, registry
@@ -46,7 +47,7 @@ class Position:
     """What earlier published runs of the year left behind (年内已结情况). Units: fen, by hospital id."""
 
     replaced: tuple[uuid.UUID, ...]
-    """Runs whose postings this run replaces: those of the year in a cumulative quarter, none in a month."""
+    """Runs whose postings this run replaces: those of the year in a year or a cumulative quarter, none in a month."""
     posted: Balances
     """What the replaced runs posted."""
     deposit_held: Mapping[int, int]
@@ -70,14 +71,16 @@ class FrozenRun:
     hospitals: Mapping[int, tuple[str, int | None]]
     """Hospital id → code and county."""
     fund_fen: int | None
-    """For a quarter: what the pool may share."""
+    """For a quarter or a year: what the pool may share."""
     price: PointValue | None
-    """The budget point value: for a month, and for a quarter whose point-value method reads it."""
+    """The budget point value: for a month, and for a quarter or year whose point-value method reads it."""
     last_year_ratio: Fraction | None
     """For a month: φ of last year."""
     deductions: Mapping[int, int]
     payments: Mapping[int, int]
     position: Position
+    beside: YearInputs
+    """Opening balances, receivables, and for a year assessments and advances."""
     edition_id: uuid.UUID
     budget_id: uuid.UUID | None
     price_id: uuid.UUID | None
@@ -102,9 +105,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         raise Conflict(f"结算处于 {run.state} 状态。", f"The run is {run.state}.", code="RUN_STATE")
     pool: Pool = (run.insurance, run.pool_scope, run.year)
     kind = RunKind(run.kind)
-    last_day = (
-        SettlementMonth(run.year, run.period) if kind is RunKind.MONTH else SettlementQuarter(run.year, run.period)
-    ).last_day
+    last_day = _last_day(run, kind)
     policy = await resolved_policy(uow, last_day, insurance=run.insurance)
     _refuse_unsupported(kind, policy)
     months = _months(run, kind, policy)
@@ -122,13 +123,16 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     payments = await _payments(uow, run, kind, pool, policy, position)
     budget_id, fund_fen, budget_part = None, None, None
     price_id, price, ratio, price_part = None, None, None, None
-    if kind is RunKind.QUARTER:
+    beside = YearInputs()
+    if kind is not RunKind.MONTH:
         budget = await fund.budget_in_force(uow, pool)
         if budget is None:
             raise Conflict("没有已批准的预算。", "There is no approved budget.", code="BUDGET_NOT_APPROVED")
         curve = [Fraction(share) for share in budget.curve]
-        opened = fund_ytd if _is_cumulative(policy) else fund_of_quarter
-        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, run.period)
+        opened = fund_ytd if kind is RunKind.YEAR or _is_cumulative(policy) else fund_of_quarter
+        quarter = 4 if kind is RunKind.YEAR else run.period
+        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, quarter)
+        beside = await load_year_inputs(uow, pool, with_year=kind is RunKind.YEAR)
         budget_part = {
             "id": str(budget.budget_id),
             "version": budget.version,
@@ -175,6 +179,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         "deductions": [[str(row.deduction_id), row.amount_fen] for row in deductions],
         "payments": [[str(row.payment_id), row.amount_fen - row.returned_fen] for row in payments],
         "earlier_runs": [list(one) for one in position.runs],
+        "beside": beside.described(codes),
     }
     return FrozenRun(
         run=run,
@@ -192,11 +197,23 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         deductions=_summed((row.hospital_id, row.amount_fen) for row in deductions),
         payments=_summed((row.hospital_id, row.amount_fen - row.returned_fen) for row in payments),
         position=position,
+        beside=beside,
         edition_id=edition.edition_id,
         budget_id=budget_id,
         price_id=price_id,
         manifest=manifest,
     )
+
+
+def _last_day(run: Row[Any], kind: RunKind) -> date:
+    """The last day of what a run settles, by which policy and edition are asked."""
+    match kind:
+        case RunKind.MONTH:
+            return SettlementMonth(run.year, run.period).last_day
+        case RunKind.QUARTER:
+            return SettlementQuarter(run.year, run.period).last_day
+        case _:
+            return SettlementMonth(run.year, 12).last_day
 
 
 def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
@@ -234,6 +251,8 @@ def _is_cumulative(policy: ResolvedPolicy) -> bool:
 def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[SettlementMonth, ...]:
     if kind is RunKind.MONTH:
         return (SettlementMonth(run.year, run.period),)
+    if kind is RunKind.YEAR:
+        return SettlementQuarter(run.year, 4).months_to_date
     quarter = SettlementQuarter(run.year, run.period)
     return quarter.months_to_date if _is_cumulative(policy) else quarter.months
 
@@ -304,7 +323,7 @@ async def _position(uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, p
     if kind is RunKind.QUARTER and not cumulative:
         replaced = [r for r in published if r.kind == RunKind.MONTH.value and (r.period + 2) // 3 == run.period]
     else:
-        replaced = list(published) if kind is RunKind.QUARTER else []
+        replaced = [] if kind is RunKind.MONTH else list(published)
     posted = await clearing.balances(uow, [row.run_id for row in replaced])
     # A quarter that stands alone posts its own deposit anew in place of its months'; every other run goes on from what is held.
     apart = {row.run_id for row in replaced} if kind is RunKind.QUARTER and not cumulative else set()
@@ -330,10 +349,11 @@ async def _position(uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, p
 async def _payments(
     uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, policy: ResolvedPolicy, position: Position
 ) -> Sequence[Row[Any]]:
-    """What counts as paid: nothing in a month, the year's payments in a cumulative quarter, those of its months in another."""
+    """What counts as paid: nothing in a month, the year's payments in a year or cumulative quarter, those of its months in another."""
     if kind is RunKind.MONTH:
         return []
-    return await fund.payments_of_pool(uow, pool, None if _is_cumulative(policy) else position.replaced)
+    counts_year = kind is RunKind.YEAR or _is_cumulative(policy)
+    return await fund.payments_of_pool(uow, pool, None if counts_year else position.replaced)
 
 
 def _summed(pairs: Any) -> dict[int, int]:

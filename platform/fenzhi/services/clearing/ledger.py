@@ -1,43 +1,53 @@
-"""What a run posts (记账): double entry, debit positive, and of a cumulative run only the difference to earlier runs."""
+"""What a run posts (记账): double entry, debit positive, and of a run that counts the year again only the difference to earlier ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from fenzhi.rules.clearing.statement import DRAWN_OR_RETURNED, Account, StatementLine
+from fenzhi.rules.clearing.annual_clearing import AnnualRun
+from fenzhi.rules.clearing.presettlement import MonthRun
+from fenzhi.rules.clearing.quarterly import QuarterRun
+from fenzhi.rules.fund.ledger import (
+    DEBIT_IS_CREDIT,
+    LedgerAccount,
+    Position,
+    annual_positions,
+    balances,
+    check_final,
+    month_positions,
+    payment_entries,
+    quarter_positions,
+)
 from fenzhi.rules.refusals import InvariantBroken
 
 Balances = dict[tuple[int | None, str], int]
 """(hospital or none for the pool, account) → fen, debit positive (账户余额)."""
 
-_CREDITED = (
-    Account.PAYABLE,
-    Account.DEPOSIT,
-    Account.DEDUCTIONS,
-    Account.ASSESSMENT,
-    Account.BANDS,
-    Account.NOT_PREPAID,
-    Account.CASH_CUT,
-)
 
+def balances_of(run: MonthRun | QuarterRun | AnnualRun, hospital_ids: Mapping[str, int]) -> Balances:
+    """The balances a run stands for (本次结算应有余额), by the chart of accounts. Units: fen; they sum to 0 by the identities.
 
-def balances_of(
-    lines: Sequence[StatementLine], accounts: Mapping[Account, int], hospital_ids: Mapping[str, int]
-) -> Balances:
-    """The balances a run stands for (本次结算应有余额).
-
-    The pool is debited with what it gives; each hospital's payable, deposit, deductions and withholdings are credited, bonuses
-    debited; what returns to an account is credited to it, a draw debited. Units: fen. They sum to 0 by the two identities.
+    Raises: InvariantBroken when what the books of a year still owe a hospital is not its final transfer.
     """
-    found: Balances = {(None, Account.POOL.value): accounts[Account.POOL]}
-    for account in DRAWN_OR_RETURNED:
-        found[None, account.value] = -accounts.get(account, 0)
-    for line in lines:
-        hospital = hospital_ids[line.hospital]
-        for account in _CREDITED:
-            found[hospital, account.value] = -line.amount(account)
-        found[hospital, Account.BONUSES.value] = line.amount(Account.BONUSES)
-    return found
+    if isinstance(run, MonthRun):
+        positions = month_positions(run)
+    elif isinstance(run, QuarterRun):
+        positions = quarter_positions(run)
+    else:
+        positions = annual_positions(run)
+        _check_final(positions, run)
+    return {
+        (hospital_ids[hospital] if hospital else None, account.value): amount
+        for (hospital, account), amount in positions.items()
+    }
+
+
+def _check_final(positions: Mapping[Position, int], run: AnnualRun) -> None:
+    found = dict(positions)
+    for line in run.lines:
+        for place, amount in balances(payment_entries(line.hospital, line.line.payments_recorded_fen, "")).items():
+            found[place] = found.get(place, 0) + amount
+    check_final(found, run)
 
 
 def postings(due: Balances, posted: Balances) -> list[tuple[int | None, str, int]]:
@@ -52,5 +62,8 @@ def postings(due: Balances, posted: Balances) -> list[tuple[int | None, str, int
     entries = [entry for entry in entries if entry[2]]
     unbalanced = sum(amount for *_, amount in entries)
     if unbalanced:
-        raise InvariantBroken("debit and credit of a run are equal", account="ledger", unexplained_fen=unbalanced)
+        raise InvariantBroken(DEBIT_IS_CREDIT, account="ledger", unexplained_fen=unbalanced)
     return entries
+
+
+__all__ = ["Balances", "LedgerAccount", "balances_of", "postings"]

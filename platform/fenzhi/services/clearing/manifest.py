@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from fenzhi.rules.clearing.annual_clearing import AnnualAccount, AnnualLine
 from fenzhi.rules.clearing.statement import Account, StatementLine
 
 RULES_VERSION = version("fenzhi")
@@ -66,8 +67,14 @@ def merkle_root(leaves: Sequence[tuple[str, int, int, str]]) -> bytes:
     return level[0]
 
 
-def result_sha256(lines: Sequence[StatementLine], accounts: Mapping[Account, int], cases: pa.Table) -> bytes:
-    """SHA-256 of a result (结果摘要): every line, every account, and every case's disposition, group, band and points.
+def result_sha256(
+    lines: Sequence[StatementLine],
+    accounts: Mapping[Account, int],
+    cases: pa.Table,
+    annual: Sequence[AnnualLine] = (),
+) -> bytes:
+    """SHA-256 of a result (结果摘要): every line, every account, every case's disposition, group, band and points, and of a year what stands
+    below payable.
 
     The order of the rows given does not matter.
     """
@@ -75,8 +82,10 @@ def result_sha256(lines: Sequence[StatementLine], accounts: Mapping[Account, int
     sink = pa.BufferOutputStream()
     csv.write_csv(by_case, sink)
     digest = hashlib.sha256(sink.getvalue())
+    of_year = [[line.hospital, *(line.amount(account) for account in AnnualAccount)] for line in annual]
     return sha256(
-        {
+        ({"annual": of_year} if annual else {})
+        | {
             "lines": [plain_line(line) for line in lines],
             "accounts": {account.value: amount for account, amount in accounts.items()},
             "cases": {"count": cases.num_rows, "sha256": digest.hexdigest()},

@@ -15,13 +15,14 @@ from fenzhi.access.subject import Subject, require_second_person
 from fenzhi.outbox.jobs import enqueue
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id
+from fenzhi.services.clearing import closing
 from fenzhi.services.fund.faults import pool_faults
 from fenzhi.store.repositories import clearing, fund, point_value
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import UnitOfWork, new_id
 
 COMPUTE_JOB = "clearing.compute"
-UNDECIDED = ("computing", "computed", "approved")
+UNDECIDED = ("computing", "computed", "issued", "approved")
 
 
 class RunKind(StrEnum):
@@ -29,11 +30,16 @@ class RunKind(StrEnum):
 
     MONTH = "month"  # 月度预结算
     QUARTER = "quarter"  # 季度清算
+    YEAR = "year"  # 年度清算
 
     @property
     def periods(self) -> int:
         """How many periods a year has (每年期数)."""
-        return 12 if self is RunKind.MONTH else 4
+        return {RunKind.MONTH: 12, RunKind.QUARTER: 4, RunKind.YEAR: 1}[self]
+
+    @property
+    def zh(self) -> str:
+        return {RunKind.MONTH: "月预结算", RunKind.QUARTER: "季度清算", RunKind.YEAR: "年度清算"}[self]
 
 
 class AlreadyRunning(Conflict):
@@ -53,7 +59,7 @@ class AlreadyRunning(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """An order to start a run (发起结算). `period` is a month 1–12 or a quarter 1–4."""
+    """An order to start a run (发起结算). `period` is a month 1–12, a quarter 1–4, or 1 for the year."""
 
     kind: RunKind
     insurance: str
@@ -78,7 +84,7 @@ def _faults(order: StartRun) -> list[Refusal]:
 
 
 async def start_run(platform: Platform, clerk: Subject, request: Request, order: StartRun) -> Answer:
-    """Start a month or quarter run of a pool (发起结算): the row in state computing, and the job that computes it.
+    """Start a month, quarter or annual run of a pool (发起结算): the row in state computing, and the job that computes it.
 
     Of two starts for one period exactly one makes a run. A pool has one undecided run at a time, because each run posts the difference
     to those before it; a period that a published quarter covers is closed.
@@ -137,6 +143,15 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
         )
     reached = order.period if order.kind is RunKind.QUARTER else (order.period + 2) // 3
     for other in await clearing.runs_of_pool(uow, order.pool, ("published",)):
+        if other.kind == RunKind.YEAR.value:
+            raise Conflict(
+                "本年度已公布年度清算。",
+                "The annual clearing of the year is published: the year is closed.",
+                code="PERIOD_CLOSED",
+                hint="更正进入下一年度 / corrections enter the next year",
+            )
+        if order.kind is RunKind.YEAR:
+            continue
         if other.kind == RunKind.QUARTER.value and other.period >= reached:
             raise Conflict(
                 f"该期已包含在已公布的第 {other.period} 季度清算中。",
@@ -144,7 +159,7 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
                 code="PERIOD_CLOSED",
                 hint="迟报与更正进入下一次累计清算 / late and corrected lists enter the next cumulative run",
             )
-    if order.kind is RunKind.QUARTER and await fund.budget_in_force(uow, order.pool) is None:
+    if order.kind is not RunKind.MONTH and await fund.budget_in_force(uow, order.pool) is None:
         raise Conflict(
             "该基金池本年度没有已批准的预算。",
             "The pool has no approved budget for the year.",
@@ -159,13 +174,15 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
 
 
 async def approve_run(platform: Platform, approver: Subject, request: Request, run_id: str) -> Answer:
-    """Approve a computed run (审批结算), by another person than who started it. Changes: clearing_run computed → approved.
+    """Approve a run (审批结算), by another person than who started it: a month or quarter when it is computed, a year when every hospital
+    has answered its statement.
 
-    Raises: NotFound, SamePerson, Conflict RUN_STATE.
+    Changes: clearing_run computed | issued → approved; the statements of a year. Raises: NotFound, SamePerson, Conflict RUN_STATE,
+    STATEMENTS_UNANSWERED.
     """
 
     async def effect(uow: UnitOfWork) -> Answer:
-        row = await _found(uow, run_id)
+        row = await found_run(uow, run_id)
         require_second_person(str(row.started_by_person), uow.scope.person_id)
         values = {
             "state": "approved",
@@ -173,7 +190,11 @@ async def approve_run(platform: Platform, approver: Subject, request: Request, r
             "approved_by_person": uuid.UUID(uow.scope.person_id),
             "approved_at": func.now(),
         }
-        return await _moved(uow, row, ("computed",), values)
+        if row.kind == RunKind.YEAR.value:
+            answer = await moved(uow, row, ("issued",), values)
+            await closing.approve_statements(uow, row)
+            return answer
+        return await moved(uow, row, ("computed",), values)
 
     return await act(platform, approver, Duty.APPROVE_CLEARING, request, effect)
 
@@ -181,13 +202,18 @@ async def approve_run(platform: Platform, approver: Subject, request: Request, r
 async def publish_run(platform: Platform, person: Subject, request: Request, run_id: str) -> Answer:
     """Publish an approved run to counties and hospitals (公布结算); from now on it never changes.
 
-    Changes: clearing_run approved → published, its settlement point value. Raises: NotFound, Conflict RUN_STATE.
+    With it goes what it took of receivables; of a year, its statements are posted, a negative final becomes a receivable, and what the
+    accounts hold goes into the next year. Changes: clearing_run approved → published, its settlement point value,
+    receivable_movement; of a year statement_act, receivable, ledger_entry. Raises: NotFound, Conflict RUN_STATE.
     """
 
     async def effect(uow: UnitOfWork) -> Answer:
-        row = await _found(uow, run_id)
-        answer = await _moved(uow, row, ("approved",), {"state": "published", "published_at": func.now()})
+        row = await found_run(uow, run_id)
+        answer = await moved(uow, row, ("approved",), {"state": "published", "published_at": func.now()})
         await point_value.publish_of_run(uow, row.run_id)
+        await closing.take_offsets(uow, row)
+        if row.kind == RunKind.YEAR.value:
+            await closing.post_year(uow, row)
         return answer
 
     return await act(platform, person, _either(person), request, effect)
@@ -196,13 +222,13 @@ async def publish_run(platform: Platform, person: Subject, request: Request, run
 async def void_run(platform: Platform, person: Subject, request: Request, run_id: str) -> Answer:
     """Void a run that is not published (作废结算), so that its period can be started anew.
 
-    What it computed stays on record and counts for nothing. Changes: clearing_run computed | approved → voided.
+    What it computed stays on record and counts for nothing. Changes: clearing_run computed | issued | approved → voided.
     Raises: NotFound, Conflict RUN_STATE.
     """
 
     async def effect(uow: UnitOfWork) -> Answer:
-        row = await _found(uow, run_id)
-        return await _moved(uow, row, ("computed", "approved"), {"state": "voided"})
+        row = await found_run(uow, run_id)
+        return await moved(uow, row, ("computed", "issued", "approved"), {"state": "voided"})
 
     return await act(platform, person, _either(person), request, effect)
 
@@ -211,14 +237,16 @@ def _either(person: Subject) -> Duty:
     return Duty.APPROVE_CLEARING if person.may(Duty.APPROVE_CLEARING) else Duty.START_CLEARING
 
 
-async def _found(uow: UnitOfWork, run_id: str) -> Row[Any]:
+async def found_run(uow: UnitOfWork, run_id: str) -> Row[Any]:
+    """A run of the scope (查找结算). Raises: NotFound."""
     row = await clearing.run_by_id(uow, as_id(run_id, "run"))
     if row is None:
         raise NotFound("没有该结算。", "No such run.")
     return row
 
 
-async def _moved(uow: UnitOfWork, row: Row[Any], from_states: Sequence[str], values: Mapping[str, Any]) -> Answer:
+async def moved(uow: UnitOfWork, row: Row[Any], from_states: Sequence[str], values: Mapping[str, Any]) -> Answer:
+    """Move a run on or refuse (状态流转). Raises: Conflict RUN_STATE."""
     if not await clearing.move_run(uow, row.run_id, from_states, values):
         raise Conflict(
             f"结算处于 {row.state} 状态，不能进行此操作。",

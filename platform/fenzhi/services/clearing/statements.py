@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fenzhi.engine.engine import Engine
+from fenzhi.rules.clearing.annual_clearing import AnnualClaim, AnnualLine, AnnualRun, AnnualTerms, clear_year
+from fenzhi.rules.clearing.annual_conservation import DEPOSIT_IDENTITY, FINAL_IDENTITY, SOURCES_IDENTITY, check_year
 from fenzhi.rules.clearing.conservation import (
     CASE_SHARES,
     FIRST_IDENTITY,
@@ -34,7 +36,8 @@ from fenzhi.rules.clearing.presettlement import (
 )
 from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTerms, clear_quarter
 from fenzhi.rules.clearing.statement import Account, StatementLine
-from fenzhi.rules.clearing.workings import month_working, quarter_working
+from fenzhi.rules.clearing.workings import annual_working, month_working, quarter_working
+from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.point_value.point_value_methods import price_terms
 from fenzhi.rules.refusals import InvariantBroken
@@ -44,9 +47,10 @@ from fenzhi.services.clearing.grading import cross_check, grade
 from fenzhi.services.clearing.ledger import balances_of, postings
 from fenzhi.services.clearing.manifest import result_sha256
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.year_inputs import refuse_unassessed
 
 CLEARED = "cleared"
-DEBIT_CREDIT = "debit and credit of a run are equal"
+OFFSETS_STAND = "every fen offset stands on a receivable"
 ENGINE_IS_RULES = "the bulk engine says what the rules say"
 
 
@@ -70,18 +74,26 @@ class ComputedRun:
     less_patient: bool
     share_totals: tuple[CaseTotals, ...]
     result_sha256: bytes
+    annual: Mapping[str, AnnualLine]
+    """For a year: what stands below payable, by hospital code."""
+    offsets: Mapping[str, tuple[tuple[str, int], ...]]
+    """What this run takes of each receivable beyond the year's earlier runs, by hospital code."""
+    bonus_draws: Mapping[str, int]
+    """For a year: what reserve, adjustment and risk gave to bonuses."""
 
     @property
     def laws(self) -> tuple[str, ...]:
         """The laws that were checked and hold (已核对的守恒律)."""
+        of_year = (DEPOSIT_IDENTITY, FINAL_IDENTITY, SOURCES_IDENTITY, BOOKS_AGREE) if self.annual else ()
         return (
             FIRST_IDENTITY,
             SECOND_IDENTITY,
             TRANSFER_IDENTITY,
+            *of_year,
             OWN_RULE,
             SAME_CASES,
             CASE_SHARES,
-            DEBIT_CREDIT,
+            DEBIT_IS_CREDIT,
             ENGINE_IS_RULES,
         )
 
@@ -99,31 +111,40 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
     run: MonthRun | QuarterRun
+    year: AnnualRun | None = None
     if frozen.kind is RunKind.MONTH:
         run, balance, workings = _month(frozen, claims)
         value, printed_places = run.terms.point_value, run.terms.printed_decimals
         ratio, less_patient = run.terms.fund_ratio, run.terms.method is MonthMethod.SP_MINUS_PATIENT
     else:
-        run, balance, workings = _quarter(frozen, claims)
+        if frozen.kind is RunKind.QUARTER:
+            run, balance, workings = _quarter(frozen, claims)
+        else:
+            year, balance, workings = _year(frozen, claims)
+            run = year.year
         value, printed_places = run.point_value, run.terms.shares.printed_decimals
         ratio, less_patient = value.fund_ratio(), False
     ids = {code: number for number, (code, _) in frozen.hospitals.items()}
     totals = _share_totals(frozen, engine, run.lines, cleared, less_patient=less_patient)
     check_case_totals(run.lines, totals)
+    annual = {line.hospital: line for line in year.lines} if year else {}
     return ComputedRun(
         cases=cases,
         lines=run.lines,
         accounts=run.accounts,
+        annual=annual,
+        offsets=_offsets(frozen, run.lines, ids),
+        bonus_draws=year.bonuses.draws if year else {},
         workings=workings,
         point_value=value,
         printed=value.printed(printed_places),
         fund_ratio=ratio,
         balance=balance,
-        entries=postings(balances_of(run.lines, run.accounts, ids), frozen.position.posted),
+        entries=postings(balances_of(year or run, ids), frozen.position.posted),
         pending=_pending(cases),
         less_patient=less_patient,
         share_totals=totals,
-        result_sha256=result_sha256(run.lines, run.accounts, cases),
+        result_sha256=result_sha256(run.lines, run.accounts, cases, tuple(annual.values())),
     )
 
 
@@ -183,7 +204,8 @@ def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, 
     counted = cases.group_by("hospital_id").aggregate([("case_id", "count")]).to_pylist()
     frozen_cases = {row["hospital_id"]: row["case_id_count"] for row in counted}
     posted = {number for number, _ in frozen.position.posted if number is not None}
-    numbers = {*frozen_cases, *frozen.deductions, *frozen.payments, *posted}
+    beside = (*frozen.beside.receivables, *frozen.beside.offset_earlier, *frozen.beside.advances)
+    numbers = {*frozen_cases, *frozen.deductions, *frozen.payments, *posted, *beside}
     found: dict[str, _Claim] = {}
     for number in numbers:
         code = frozen.hospitals[number][0]
@@ -229,27 +251,93 @@ def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, B
 def _quarter(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
     if frozen.fund_fen is None:
         raise ValueError("a quarter shares a fund")
-    price = price_terms(frozen.policy, frozen.basis.points_decimals, budget=frozen.price)
-    terms = QuarterTerms.from_policy(frozen.policy, price=price)
-    position = frozen.position
-    asked = [
-        QuarterClaim(
-            hospital=code,
-            cases=one.cases,
-            points=one.points,
-            cost_fen=one.cost_fen,
-            booked_fen=one.booked_fen,
-            patient_fen=one.patient_fen,
-            deductions_fen=frozen.deductions.get(one.number, 0),
-            payments_recorded_fen=frozen.payments.get(one.number, 0),
-            deposit_held_fen=position.deposit_held.get(one.number, 0),
-            earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
-        )
-        for code, one in claims.items()
-    ]
+    terms = _quarter_terms(frozen)
+    asked = [_quarter_claim(frozen, code, one) for code, one in claims.items()]
     run = clear_quarter(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
     balance = check_quarter(run, asked, frozen.fund_fen)
     return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
+
+
+def _quarter_terms(frozen: FrozenRun) -> QuarterTerms:
+    """The terms of a quarter or year, with the balances its accounts open with."""
+    held = frozen.beside.openings
+    price = price_terms(
+        frozen.policy,
+        frozen.basis.points_decimals,
+        budget=frozen.price,
+        balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
+    )
+    return QuarterTerms.from_policy(
+        frozen.policy,
+        phi_balance_fen=max(0, held.get(Account.PHI.value, 0)),
+        rounding_balance_fen=max(0, held.get(Account.ROUNDING.value, 0)),
+        floor_balance_fen=max(0, held.get(Account.FLOOR.value, 0)),
+        price=price,
+    )
+
+
+def _quarter_claim(frozen: FrozenRun, code: str, one: _Claim) -> QuarterClaim:
+    position, beside = frozen.position, frozen.beside
+    return QuarterClaim(
+        hospital=code,
+        cases=one.cases,
+        points=one.points,
+        cost_fen=one.cost_fen,
+        booked_fen=one.booked_fen,
+        patient_fen=one.patient_fen,
+        deductions_fen=frozen.deductions.get(one.number, 0),
+        payments_recorded_fen=frozen.payments.get(one.number, 0),
+        deposit_held_fen=position.deposit_held.get(one.number, 0),
+        earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
+        offset_earlier_fen=beside.offset_earlier.get(one.number, 0),
+        receivables=beside.receivables.get(one.number, ()),
+    )
+
+
+def _year(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:
+    if frozen.fund_fen is None:
+        raise ValueError("a year shares a fund")
+    beside, policy = frozen.beside, frozen.policy
+    refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
+    terms = AnnualTerms.from_policy(policy, _quarter_terms(frozen), beside.kept_back)
+    place = terms.year.assessment_place
+    asked = [
+        AnnualClaim(
+            year=replace(
+                _quarter_claim(frozen, code, one), assessment_coefficient=beside.coefficient(one.number, place)
+            ),
+            booked_after_audit_fen=one.booked_fen - frozen.deductions.get(one.number, 0),
+            advance_fen=beside.advances.get(one.number, 0),
+            deposit_release=beside.release(one.number, place, policy),
+        )
+        for code, one in claims.items()
+    ]
+    run = clear_year(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
+    balance = check_year(run, asked, frozen.fund_fen)
+    return run, balance, {line.hospital: annual_working(run, line) for line in run.lines}
+
+
+def _offsets(
+    frozen: FrozenRun, lines: tuple[StatementLine, ...], ids: Mapping[str, int]
+) -> dict[str, tuple[tuple[str, int], ...]]:
+    """What each receivable gives, in dated order, of what a line takes beyond the year's earlier runs."""
+    found = {}
+    for line in lines:
+        number = ids[line.hospital]
+        left = line.offsets_fen - frozen.beside.offset_earlier.get(number, 0)
+        taken = []
+        for one in sorted(frozen.beside.receivables.get(number, ()), key=lambda r: (r.since, r.receivable_id)):
+            amount = min(left, one.open_fen)
+            left -= amount
+            if amount:
+                taken.append((one.receivable_id, amount))
+        if left:
+            raise InvariantBroken(
+                OFFSETS_STAND, account=f"{line.hospital}/{Account.OFFSETS.value}", unexplained_fen=left
+            )
+        if taken:
+            found[line.hospital] = tuple(taken)
+    return found
 
 
 def _share_totals(

@@ -12,8 +12,10 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
+from fenzhi.rules.fund.ledger import payment_entries
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id, looking
+from fenzhi.services.fund.books import post
 from fenzhi.services.fund.faults import amount_fault, text_fault
 from fenzhi.store.repositories import clearing, fund, registry
 from fenzhi.store.session import UnitOfWork
@@ -120,6 +122,9 @@ async def record_payment(platform: Platform, clerk: Subject, request: Request, o
                 "recorded_by_person": uuid.UUID(uow.scope.person_id),
             },
         )
+        entries = payment_entries(hospital.code, order.amount_fen - order.returned_fen, f"拨付，凭证 {order.voucher}")
+        pool = (run.insurance, run.pool_scope, run.year)
+        await post(uow, pool, "payment", payment_id, entries, {hospital.code: hospital.hospital_id})
         return {"type": "Payment", "id": str(payment_id)}
 
     return await act(platform, clerk, Duty.RECORD_PAYMENT, request, effect)

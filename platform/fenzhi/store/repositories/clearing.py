@@ -21,8 +21,8 @@ from fenzhi.store.tables.jobs import job
 from fenzhi.store.tables.registry import hospital, pooling_area
 
 _COPY_ROWS = 200_000
-LIVE = ("computing", "computed", "approved", "published")
-_LIVE_SQL = "state in ('computing', 'computed', 'approved', 'published')"
+LIVE = ("computing", "computed", "issued", "approved", "published")
+_LIVE_SQL = "state in ('computing', 'computed', 'issued', 'approved', 'published')"
 
 
 def _of_pool(uow: UnitOfWork, pool: Pool) -> list[Any]:
@@ -185,15 +185,17 @@ async def add_entries(
 ) -> None:
     """Post entries in one statement, so that the database sees their sum: it refuses one that is not 0.
 
-    Shape: rows of (hospital or none for the pool, account, fen with debit positive, memo); `common` holds run and pool.
+    Shape: rows of (hospital or none for the pool, account, fen with debit positive, memo); `common` holds the pool and either the run
+    or, with `source`, what else they come from.
     """
     if not rows:
         return
     await uow.execute(
         text(
             """
-            insert into ledger_entry (entry_id, area_id, run_id, insurance, pool_scope, year, hospital_id, account, amount_fen, memo)
-            select e.entry_id, :area_id, cast(:run_id as uuid), :insurance, :pool_scope, :year,
+            insert into ledger_entry (entry_id, area_id, run_id, source, source_id, insurance, pool_scope, year, hospital_id, account,
+                                      amount_fen, memo)
+            select e.entry_id, :area_id, cast(:run_id as uuid), :source, cast(:source_id as uuid), :insurance, :pool_scope, :year,
                    e.hospital_id, e.account, e.amount_fen, e.memo
               from unnest(cast(:ids as uuid[]), cast(:hospitals as int[]), cast(:accounts as text[]),
                           cast(:amounts as bigint[]), cast(:memos as text[]))
@@ -201,6 +203,9 @@ async def add_entries(
             """
         ),
         {
+            "run_id": None,
+            "source": "run",
+            "source_id": None,
             **common,
             "ids": [new_id() for _ in rows],
             "hospitals": [row[0] for row in rows],
@@ -221,6 +226,26 @@ async def balances(uow: UnitOfWork, run_ids: Sequence[uuid.UUID]) -> Sequence[Ro
         .where(c.area_id == uow.scope.area, c.run_id.in_(run_ids))
         .group_by(c.account, c.hospital_id)
     )
+
+
+async def books(
+    uow: UnitOfWork, pool: Pool, *, sources: Sequence[str] = (), published_only: bool = True
+) -> Sequence[Row[Any]]:
+    """Where the books of a pool's year stand (科目余额), by hospital and account: every source, of runs the published ones."""
+    insurance, pool_scope, year = pool
+    c = ledger_entry.c
+    query = (
+        select(c.account, c.hospital_id, func.sum(c.amount_fen).label("amount_fen"))
+        .outerjoin(clearing_run, clearing_run.c.run_id == c.run_id)
+        .where(within(ledger_entry, uow.scope), c.insurance == insurance, c.pool_scope == pool_scope, c.year == year)
+        .group_by(c.account, c.hospital_id)
+        .order_by(c.hospital_id.asc().nulls_first(), c.account)
+    )
+    if published_only:
+        query = query.where((c.run_id.is_(None)) | (clearing_run.c.state == "published"))
+    if sources:
+        query = query.where(c.source.in_(sources))
+    return await uow.rows(query)
 
 
 async def entries(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:

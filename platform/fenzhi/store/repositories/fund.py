@@ -12,6 +12,7 @@ from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.fund import audit_deduction, fund_budget, payment
 from fenzhi.store.tables.registry import hospital, pooling_area
+from fenzhi.store.tables.submission import history_discharge
 
 Pool = tuple[str, str, int]
 """Insurance, pool scope and year of a fund pool of the scope's area (基金池)."""
@@ -215,3 +216,38 @@ def _decision(uow: UnitOfWork, state: str) -> dict[str, Any]:
         "approved_by_person": uuid.UUID(uow.scope.person_id),
         "approved_at": func.now(),
     }
+
+
+# History of the fund
+
+
+async def booked_history(uow: UnitOfWork, insurance: str, year: int) -> Mapping[int, int]:
+    """Booked fund of a year's history by hospital, what intake set aside left out. Units: fen."""
+    c = history_discharge.c
+    rows = await uow.rows(
+        select(c.hospital_id, func.sum(c.fund_fen).label("fen"))
+        .where(c.area_id == uow.scope.area, c.insurance == insurance, c.year == year, c.set_aside == "")
+        .group_by(c.hospital_id)
+    )
+    return {row.hospital_id: max(0, int(row.fen)) for row in rows}
+
+
+async def booked_by_month(uow: UnitOfWork, insurance: str, years: Sequence[int]) -> Mapping[int, Sequence[int]]:
+    """Booked fund of history years by month of discharge, twelve amounts a year; a row without a date is left out. Units: fen."""
+    c = history_discharge.c
+    month = func.extract("month", c.discharge_date)
+    rows = await uow.rows(
+        select(c.year, month.label("month"), func.sum(c.fund_fen).label("fen"))
+        .where(
+            c.area_id == uow.scope.area,
+            c.insurance == insurance,
+            c.year.in_(years),
+            c.set_aside == "",
+            c.discharge_date.is_not(None),
+        )
+        .group_by(c.year, month)
+    )
+    found = {year: [0] * 12 for year in years}
+    for row in rows:
+        found[row.year][int(row.month) - 1] = max(0, int(row.fen))
+    return found

@@ -1,6 +1,6 @@
 """All tables (数据表), one module per noun. Importing this package fills `metadata`."""
 
-from fenzhi.store.tables import catalog, clearing, filing, fund, jobs, policy, registry, scorecard, submission
+from fenzhi.store.tables import catalog, clearing, filing, fund, jobs, policy, registry, scorecard, submission, year
 from fenzhi.store.tables.base import TableClass, metadata
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "registry",
     "scorecard",
     "submission",
+    "year",
 ]

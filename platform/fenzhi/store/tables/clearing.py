@@ -23,6 +23,8 @@ from fenzhi.store.tables.base import (
     words,
 )
 
+ZERO = text("0")
+
 clearing_run = Table(
     "clearing_run",
     metadata,
@@ -57,10 +59,10 @@ clearing_run = Table(
     moment("published_at"),
     recorded_at(),
     PrimaryKeyConstraint("run_id"),
-    CheckConstraint("kind in ('month', 'quarter')", name="kind"),
+    CheckConstraint("kind in ('month', 'quarter', 'year')", name="kind"),
     CheckConstraint("pool_scope in ('local', 'out_of_area')", name="pool_scope"),
     CheckConstraint(
-        "state in ('computing', 'computed', 'approved', 'published', 'voided', 'stopped')",
+        "state in ('computing', 'computed', 'issued', 'approved', 'published', 'voided', 'stopped')",
         name="state",
     ),
     CheckConstraint(
@@ -75,7 +77,7 @@ clearing_run = Table(
         "year",
         "period",
         unique=True,
-        postgresql_where=text("state in ('computing', 'computed', 'approved', 'published')"),
+        postgresql_where=text("state in ('computing', 'computed', 'issued', 'approved', 'published')"),
     ),
     info=walled(TableClass.AREA),
 )
@@ -95,6 +97,8 @@ run_case = Table(
     fen("patient_fen"),
     whole("los_days", nullable=False),
     whole("settlement_month", nullable=False),
+    big("group_score"),
+    code("part"),
     PrimaryKeyConstraint("area_id", "run_id", "case_id"),
     Index("ix_run_case_hospital", "area_id", "run_id", "hospital_id", "case_id"),
     info=walled(TableClass.HOSPITAL),
@@ -127,6 +131,10 @@ hospital_statement = Table(
     fen("offset_fen"),
     fen("transfer_fen"),
     fen("remainder_fen"),
+    fen("deposit_released_fen", server_default=ZERO),
+    fen("deposit_forfeited_fen", server_default=ZERO),
+    fen("advance_fen", server_default=ZERO),
+    fen("final_fen", server_default=ZERO),
     document("working", nullable=False),
     PrimaryKeyConstraint("area_id", "run_id", "hospital_id"),
     ForeignKeyConstraint(["run_id"], ["clearing_run.run_id"]),
@@ -138,7 +146,9 @@ ledger_entry = Table(
     metadata,
     key("entry_id"),
     whole("area_id", nullable=False),
-    uuid_("run_id", nullable=False),
+    uuid_("run_id"),
+    code("source", nullable=False, server_default=text("'run'")),
+    uuid_("source_id"),
     code("insurance", nullable=False),
     code("pool_scope", nullable=False),
     small("year", nullable=False),
@@ -149,8 +159,14 @@ ledger_entry = Table(
     recorded_at(),
     PrimaryKeyConstraint("entry_id"),
     ForeignKeyConstraint(["run_id"], ["clearing_run.run_id"]),
+    CheckConstraint(
+        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset')", name="source"
+    ),
+    CheckConstraint("(source = 'run') = (run_id is not null)", name="run"),
+    CheckConstraint("(source = 'run') = (source_id is null)", name="source_id"),
     Index("ix_ledger_entry_run_id", "area_id", "run_id"),
+    Index("ix_ledger_entry_source_id", "area_id", "source_id"),
     Index("ix_ledger_entry_pool", "area_id", "insurance", "pool_scope", "year", "account"),
     info=walled(TableClass.AREA),
 )
-"""Append-only double entry; debit positive, credit negative; every run sums to zero (总账)."""
+"""Append-only double entry; debit positive, credit negative; every run, and every other source, sums to zero (总账)."""

@@ -1,0 +1,140 @@
+"""A pool brought to its annual clearing (年度清算测试环境): what the year needs, entered as its users enter it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builders.clearing_place import Pool
+from builders.world import Client, new_key
+from fenzhi.access.roles import Role
+
+_ENTRY = "id state document"
+_POOL = {
+    "insurance": "EMPLOYEE",
+    "poolScope": "LOCAL",
+    "year": 2025,
+    "document": "考核〔2026〕1号",
+    "reason": "年度考核",
+}
+BOOKS = """
+{ fundBooks(insurance: EMPLOYEE, poolScope: LOCAL, year: %d) { hospitalCode account balanceFen } }
+"""
+ANSWER = """
+query($id: ID!) { hospitalStatement(id: $id) { answer { state dueOn acts { act party toState reason } } } }
+"""
+YEAR_LINE = """
+query($id: ID!) { clearingRun(id: $id) { state error summary { unexplainedFen accounts { name fen } laws { name } }
+  statements(first: 50) { nodes { id hospitalCode grossFen deductionsFen assessmentWithheldFen bandWithheldFen bonusFen clearedFen
+    depositWithheldFen payableFen priorPaidFen offsetFen transferFen depositReleasedFen depositForfeitedFen advanceFen finalFen
+    steps { rule values { name value } } } } } }
+"""
+
+
+async def enter(pool: Pool, name: str, input_type: str, node: str, order: dict[str, Any]) -> list[str]:
+    """Carry out an entering mutation as the clerk; the ids of what it made."""
+    document = f"mutation($i: {input_type}!) {{ {name}(input: $i) {{ {node} {{ id }} userErrors {{ code path }} }} }}"
+    answer = await (await pool.clerk()).gql(document, {"i": {"idempotencyKey": new_key()} | order})
+    assert answer[name]["userErrors"] == [], answer
+    return [one["id"] for one in answer[name][node]]
+
+
+async def decide(pool: Pool, name: str, node: str, ids: list[str], client: Client | None = None) -> list[str]:
+    """Decide entries, as the approver unless somebody else is named; the codes of what stood in the way."""
+    document = (
+        f"mutation($i: YearEntriesDecideInput!) {{ {name}(input: $i) {{ {node} {{ state }} userErrors {{ code }} }} }}"
+    )
+    answer = await (client or await pool.approver()).gql(document, {"i": {"idempotencyKey": new_key(), "ids": ids}})
+    return [error["code"] for error in answer[name]["userErrors"]]
+
+
+async def assess(pool: Pool, year: int = 2025, **by_hospital: tuple[str, str, str]) -> list[str]:
+    """Enter and approve the assessments of the pool's hospitals: code → (coefficient, score, grade)."""
+    rows = [
+        {"hospital": code, "coefficient": coefficient, "score": score or None, "grade": grade}
+        for code, (coefficient, score, grade) in by_hospital.items()
+    ]
+    ids = await enter(
+        pool, "assessmentsEnter", "AssessmentsEnterInput", "assessments", _POOL | {"year": year, "rows": rows}
+    )
+    assert await decide(pool, "assessmentsApprove", "assessments", ids) == []
+    return ids
+
+
+async def open_account(pool: Pool, account: str, amount_fen: int) -> None:
+    """Enter and approve an opening balance."""
+    order = _POOL | {"account": account.upper(), "amountFen": str(amount_fen)}
+    ids = await enter(pool, "accountOpeningEnter", "AccountOpeningEnterInput", "openings", order)
+    assert await decide(pool, "accountOpeningsApprove", "openings", ids) == []
+
+
+async def owe(pool: Pool, hospital: str, amount_fen: int, since: str = "2024-12-31") -> str:
+    """Enter and approve a receivable of the year before."""
+    order = _POOL | {"year": 2024, "hospital": hospital, "since": since, "amountFen": str(amount_fen)}
+    ids = await enter(pool, "receivableEnter", "ReceivableEnterInput", "receivables", order)
+    assert await decide(pool, "receivablesApprove", "receivables", ids) == []
+    return ids[0]
+
+
+async def books(pool: Pool, year: int = 2025) -> dict[str, int]:
+    """Where the books of the pool's year stand, by account over all hospitals; they sum to 0."""
+    found: dict[str, int] = {}
+    for row in (await (await pool.clerk()).gql(BOOKS % year))["fundBooks"]:
+        found[row["account"]] = found.get(row["account"], 0) + int(row["balanceFen"])
+    assert sum(found.values()) == 0
+    return {name: fen for name, fen in found.items() if fen}
+
+
+async def book_of(pool: Pool, hospital: str, account: str, year: int = 2025) -> int:
+    """Where one account of one hospital stands."""
+    rows = (await (await pool.clerk()).gql(BOOKS % year))["fundBooks"]
+    return sum(int(r["balanceFen"]) for r in rows if (r["hospitalCode"], r["account"]) == (hospital, account))
+
+
+async def submitter(pool: Pool, hospital: str) -> Client:
+    return await pool.world.client(hospital, Role.HOSPITAL_SUBMITTER)
+
+
+async def act(client: Client, name: str, statement: str, reason: str = "") -> list[str]:
+    """One act on a statement; the codes of what stood in the way."""
+    document = (
+        f"mutation($i: StatementActInput!) {{ {name}(input: $i) {{ statement {{ id }} userErrors {{ code }} }} }}"
+    )
+    order = {"idempotencyKey": new_key(), "statement": statement, "reason": reason}
+    return [error["code"] for error in (await client.gql(document, {"i": order}))[name]["userErrors"]]
+
+
+async def issue(pool: Pool, run: str) -> list[str]:
+    """Send a computed year out; the codes of what stood in the way."""
+    document = (
+        "mutation($i: ClearingRunIssueInput!) { clearingRunIssue(input: $i) { run { state } userErrors { code } } }"
+    )
+    answer = await (await pool.clerk()).gql(document, {"i": {"idempotencyKey": new_key(), "run": run}})
+    return [error["code"] for error in answer["clearingRunIssue"]["userErrors"]]
+
+
+async def year_of(pool: Pool, run: str, client: Client | None = None) -> dict[str, Any]:
+    """The annual run with its statements by hospital code."""
+    found = (await (client or await pool.clerk()).gql(YEAR_LINE, {"id": run}))["clearingRun"]
+    if found is None:
+        return {}
+    found["lines"] = {node["hospitalCode"]: node for node in found["statements"]["nodes"]}
+    found["accounts"] = {a["name"]: int(a["fen"]) for a in found["summary"]["accounts"] if int(a["fen"])}
+    return found  # type: ignore[no-any-return]
+
+
+async def standing(client: Client, statement: str) -> str | None:
+    """Where the answer to a statement stands."""
+    found = (await client.gql(ANSWER, {"id": statement}))["hospitalStatement"]
+    return found["answer"]["state"] if found and found["answer"] else None
+
+
+async def year_to_publication(pool: Pool) -> dict[str, Any]:
+    """Compute the year, send it out, have every hospital confirm, approve and publish; the run with its lines."""
+    run = await pool.computed("YEAR", 1)
+    assert await issue(pool, run) == []
+    found = await year_of(pool, run)
+    for code, node in found["lines"].items():
+        assert await act(await submitter(pool, code), "statementConfirm", node["id"]) == []
+    for name in ("clearingRunApprove", "clearingRunPublish"):
+        assert (await pool.step(name, run))["userErrors"] == []
+    return found | {"id": run}
