@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 CODE = "from fenzhi.store.failpoints import failpoint; failpoint('here'); print('alive')"
 
@@ -27,3 +28,13 @@ def test_the_named_place_kills_the_process() -> None:
 def test_another_place_is_passed_by() -> None:
     found = run("there")
     assert (found.returncode, found.stdout) == (0, "alive\n")
+
+
+def test_an_armed_file_kills_once_and_is_taken_away(tmp_path: Path) -> None:
+    armed = tmp_path / "armed"
+    armed.write_text("there")
+    assert run(f"armed:{armed}").stdout == "alive\n"
+    armed.write_text("here")
+    assert run(f"armed:{armed}").returncode == -signal.SIGKILL
+    assert not armed.exists()
+    assert run(f"armed:{armed}").stdout == "alive\n"

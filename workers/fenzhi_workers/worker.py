@@ -18,6 +18,7 @@ from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
 from fenzhi.outbox.arq_queue import QUEUE, deserialize, redis_settings, serialize
+from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, keep_lease, outcome_of, take
 from fenzhi.services.jobs.observation import watch_connections, watch_queue
@@ -83,7 +84,7 @@ class NightShift:
             outcome = outcome_of(exc)
             log.warning("job_failed", error=type(exc).__name__, exc_info=exc)
             with suppress(Exception):
-                await end_badly(job, exc)
+                await self._tell(job, exc)
         finally:
             lease.cancel()
             with suppress(asyncio.CancelledError):
@@ -91,6 +92,17 @@ class NightShift:
             JOBS_ENDED.labels(label, outcome).inc()
             JOB_SECONDS.labels(label).observe(time.perf_counter() - began)
         return outcome
+
+    async def _tell(self, job: JobInHand, exc: Exception) -> None:
+        """Write down how the job ended, as often as the database is away, until the lease would let another worker take it anyway."""
+        until = asyncio.get_running_loop().time() + self._platform.lease_s
+        while True:
+            try:
+                return await end_badly(job, exc)
+            except FenzhiError as told:
+                if told.http_status != 503 or asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(0.5)
 
     async def sweep(self) -> None:
         """Take up what waits, once a second, whether or not a bell rang (巡检)."""

@@ -6,10 +6,12 @@ SCRAM passwords and no socket file. A production server comes by DSN.
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fenzhi.cli.server_home import ServerHome, postgres_binaries
 from fenzhi.rules.refusals import Conflict
 
 SUPERUSER = "postgres"
+PACKAGED_MAJOR = 18
 _SHARED_MEMORY = Path("/dev/shm")
 _ENOUGH_SHARED_MEMORY = 512 * 1024 * 1024
 
@@ -33,12 +36,28 @@ class PostgresServer:
     password: str
     port: int
     durable: bool = True
+    binaries: Path | None = None
+    """The `bin` folder of another PostgreSQL to run instead of the packaged one (程序目录)."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the server's process knows besides the usual (附加环境变量)."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Server settings over our own (覆盖参数)."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _major: int = field(default=PACKAGED_MAJOR, init=False)
+
+    def __post_init__(self) -> None:
+        if self.binaries is not None:
+            said = subprocess.run([str(self.binaries / "postgres"), "--version"], capture_output=True, check=True)
+            found = re.search(rb" (\d+)", said.stdout)
+            self._major = int(found[1]) if found else PACKAGED_MAJOR
 
     @property
     def data(self) -> Path:
         """The data folder (数据目录), named by major version: another major version never opens it."""
-        return self.home.folder / "pgdata-18"
+        return self.home.folder / f"pgdata-{self._major}"
+
+    def _binaries(self) -> Path:
+        return self.binaries or postgres_binaries(self.home)
 
     @property
     def superuser_dsn(self) -> str:
@@ -47,12 +66,15 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections (启动并等待就绪). Makes the data folder if there is none."""
-        binaries = postgres_binaries(self.home)
+        binaries = self._binaries()
         self._end_leftovers()
         if not (self.data / "PG_VERSION").exists():
             self._create(binaries)
         self.process = server_process.spawn(
-            [binaries / "postgres", "-D", self.data, *self._options()], log=self.log, home=self.home
+            [binaries / "postgres", "-D", self.data, *self._options()],
+            log=self.log,
+            home=self.home,
+            env=server_process.server_environment() | dict(self.environment),
         )
         isready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-d", "postgres"]
         server_process.wait_until(
@@ -85,7 +107,7 @@ class PostgresServer:
         self._end_leftovers()
         account = self.home.account
         done = subprocess.run(
-            [str(postgres_binaries(self.home) / "postgres"), "--single", "-D", str(self.data), "postgres"],
+            [str(self._binaries() / "postgres"), "--single", "-D", str(self.data), "postgres"],
             input=f"ALTER ROLE {SUPERUSER} PASSWORD '{self.password}'\n".encode("ascii"),
             capture_output=True,
             cwd=self.home.folder,
@@ -106,12 +128,16 @@ class PostgresServer:
 
     def _create(self, binaries: Path) -> None:
         # Made beside its final name, so that a run killed in the middle leaves nothing that looks like a server.
-        shutil.rmtree(self.home.folder / "pgdata-18.new", ignore_errors=True)
-        fresh = self.home.private_folder("pgdata-18.new")
+        shutil.rmtree(self.home.folder / f"{self.data.name}.new", ignore_errors=True)
+        fresh = self.home.private_folder(f"{self.data.name}.new")
         secret = self.home.private_file("initial-password", self.password + "\n")
         account = self.home.account
         command = [binaries / "initdb", "-D", fresh, "-U", SUPERUSER, f"--pwfile={secret}", "--auth=scram-sha-256"]
-        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums"]
+        # Sorted by code point everywhere; before 17 there was no provider of the server's own.
+        locale = (
+            ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if self._major >= 17 else ["--locale=C.UTF-8"]
+        )
+        command += ["--encoding=UTF8", *locale, "--data-checksums"]
         if not self.durable:
             command.append("--no-sync")
         try:
@@ -168,6 +194,7 @@ class PostgresServer:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         if shutil.disk_usage(_SHARED_MEMORY if _SHARED_MEMORY.exists() else "/").free < _ENOUGH_SHARED_MEMORY:
             settings["dynamic_shared_memory_type"] = "mmap"
+        settings |= self.settings
         return ["-k", "", *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]
 
     def _end_leftovers(self) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,11 @@ class ServerAddresses:
     pids: dict[str, int]
     """Process numbers of embedded servers by name: `postgres`, `valkey`; empty for servers given by DSN."""
     superuser_dsn: str = ""
+<<<<<<< HEAD
     """Of the embedded PostgreSQL, or of the administrator given; otherwise empty."""
+=======
+    """Of the embedded PostgreSQL, or as given for a server that is there already."""
+>>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
 
     def with_database(self, name: str) -> ServerAddresses:
         """The same servers, another database (换库)."""
@@ -56,10 +60,27 @@ class Servers:
         database_url: str = "",
         app_database_url: str = "",
         redis_url: str = "",
+<<<<<<< HEAD
         administrator_url: str = "",
+=======
+        superuser_dsn: str = "",
+        postgres_bin: Path | None = None,
+        redis_bin: Path | None = None,
+        postgres_environment: Mapping[str, str] | None = None,
+        postgres_settings: Mapping[str, str] | None = None,
+>>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
     ) -> None:
+        """`postgres_bin` and `redis_bin` name other programs to run and supervise than the packaged ones (自备程序)."""
         self.state_dir = state_dir
+<<<<<<< HEAD
         self._administrator_url = administrator_url
+=======
+        self._superuser_dsn = superuser_dsn
+        self._postgres_bin = postgres_bin
+        self._redis_bin = redis_bin
+        self._postgres_environment = dict(postgres_environment or {})
+        self._postgres_settings = dict(postgres_settings or {})
+>>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
         self._durable = durable
         self._database_url = database_url
         self._app_database_url = app_database_url
@@ -118,12 +139,12 @@ class Servers:
 
     def create_database(self, name: str, *, template: str = "template0") -> ServerAddresses:
         """A database of its own (新建数据库), a copy of `template`, owned by the owner; for tests."""
-        database_roles.create_database(self._administrator_dsn(), name, template=template)
+        database_roles.create_database(self.administrator_dsn, name, template=template)
         return self.addresses.with_database(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database made by `create_database` (删除数据库)."""
-        database_roles.drop_database(self._administrator_dsn(), name)
+        database_roles.drop_database(self.administrator_dsn, name)
 
     def remove(self) -> None:
         """Stop and delete all data (停止并删除全部数据)."""
@@ -137,13 +158,24 @@ class Servers:
         kept = _KeptSecrets(self.state_dir)
         logs = self.state_dir / "logs"
         home = server_home(self.state_dir) if not (self._database_url and self._redis_url) else None
+<<<<<<< HEAD
         superuser_dsn = self._administrator_url
+=======
+        superuser_dsn = self._superuser_dsn
+>>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
         if self._database_url:
             owner_dsn = database_roles.replace_dsn(self._database_url)
             app_dsn = self._app_database_url or self._application_dsn(owner_dsn, kept)
         else:
             self._postgres = PostgresServer(
-                _present(home), logs / "postgres.log", kept.secret("superuser"), kept.port("postgres"), self._durable
+                _present(home),
+                logs / "postgres.log",
+                kept.secret("superuser"),
+                kept.port("postgres"),
+                self._durable,
+                self._postgres_bin,
+                self._postgres_environment,
+                self._postgres_settings,
             )
             if kept.made_now("superuser"):
                 self._postgres.reset_password()
@@ -155,7 +187,9 @@ class Servers:
         if self._redis_url:
             redis_url = self._redis_url
         else:
-            self._valkey = ValkeyServer(_present(home), logs / "valkey.log", kept.secret("redis"), kept.port("valkey"))
+            self._valkey = ValkeyServer(
+                _present(home), logs / "valkey.log", kept.secret("redis"), kept.port("valkey"), self._redis_bin
+            )
             self._valkey.start()
             redis_url = self._valkey.url
         self._addresses = ServerAddresses(
@@ -176,7 +210,9 @@ class Servers:
             return database_roles.bootstrap_application_role(owner_dsn, application_password=password)
         return dsn
 
-    def _administrator_dsn(self) -> str:
+    @property
+    def administrator_dsn(self) -> str:
+        """DSN of who may make databases (管理连接): the embedded superuser, else whom `database_url` names."""
         return self.addresses.superuser_dsn or self._database_url
 
     def _unlock(self) -> None:

@@ -249,11 +249,7 @@ _STAGES = {
 
 def _children(settings: Settings, port: int, env: dict[str, str], metrics_ports: dict[str, int]) -> list[Child]:
     logs = settings.state_dir / "logs"
-    api = [sys.executable, "-m", "uvicorn", "--factory", "fenzhi_graphql.app:create_app"]
-    api += ["--host", settings.api_host, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    api += ["--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "25", "--no-access-log", "--no-server-header"]
-    worker = [sys.executable, "-m", "fenzhi_workers"]
-    commands = {"api": api, "worker": worker}
+    commands = {"api": api_command(settings.api_host, port), "worker": WORKER_COMMAND}
     return [
         Child(name, command, env | {f"{PREFIX}METRICS_PORT": str(metrics_ports[name])}, logs / f"{name}.log")
         for name, command in commands.items()
@@ -275,6 +271,25 @@ def _metrics_ports(settings: Settings) -> dict[str, int]:
                 hint="Set FENZHI_METRICS_PORT to another port, or leave it out for free ones.",
             )
     return {"api": asked, "worker": asked + 1}
+
+
+WORKER_COMMAND = [sys.executable, "-m", "fenzhi_workers"]
+"""How one worker is started (作业进程命令)."""
+
+
+def api_command(host: str, port: int) -> list[str]:
+    """How one API process is started (接口进程命令)."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", "fenzhi_graphql.app:create_app"]
+    command += ["--host", host, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
+    return [
+        *command,
+        "--timeout-keep-alive",
+        "75",
+        "--timeout-graceful-shutdown",
+        "25",
+        "--no-access-log",
+        "--no-server-header",
+    ]
 
 
 def _api_port(settings: Settings) -> int:

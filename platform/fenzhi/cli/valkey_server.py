@@ -21,6 +21,8 @@ class ValkeyServer:
     log: Path
     password: str
     port: int
+    binary: Path | None = None
+    """Another Redis or Valkey to run instead of the packaged one (服务程序)."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -47,7 +49,7 @@ class ValkeyServer:
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         configuration = self.home.private_file("valkey.conf", text)
         self._end_leftovers(folder)
-        binary = valkey_binary(self.home)
+        binary = self.binary or valkey_binary(self.home)
         self.process = server_process.spawn([binary, configuration], log=self.log, home=self.home)
         server_process.wait_until(lambda: answers(self.url), self.process, name="Valkey", log=self.log, seconds=30)
 
@@ -63,7 +65,7 @@ class ValkeyServer:
         return self.process is not None and self.process.poll() is None
 
     def _end_leftovers(self, folder: Path) -> None:
-        for process in server_process.processes_in(folder, "valkey-server"):
+        for process in server_process.processes_in(folder, (self.binary or Path("valkey-server")).name):
             server_process.stop(process.pid, (signal.SIGTERM, 5), (signal.SIGKILL, 5))
 
 

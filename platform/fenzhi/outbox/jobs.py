@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Row, case, func, or_, select, text, update
 
 from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.store.failpoints import failpoint
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.jobs import job
 
@@ -77,7 +78,12 @@ async def enqueue(
             requested_by_person=uuid.UUID(uow.scope.person_id) if uow.scope.person_id else None,
         )
     )
-    uow.after_commit(lambda: doorbell.ring(job_id, 0))
+
+    async def ring() -> None:
+        failpoint("outbox.before_ring")
+        await doorbell.ring(job_id, 0)
+
+    uow.after_commit(ring)
     return job_id
 
 

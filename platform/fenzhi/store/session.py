@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import uuid_utils
 from sqlalchemy import Executable, Row, Table, event, text
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import Conflict, FenzhiError
+from fenzhi.store.failpoints import failpoint
 from fenzhi.telemetry.metrics import TRANSACTION_SECONDS, TRANSACTIONS
 from fenzhi.telemetry.traces import SpanKind, span, tell
 
@@ -42,6 +44,12 @@ class Unavailable(FenzhiError):
 
     code = "UNAVAILABLE"
     http_status = 503
+
+
+class StorageFull(Unavailable):
+    """The database's disk is full (存储空间不足): nothing was kept; try again when there is space."""
+
+    code = "STORAGE_FULL"
 
 
 def new_id() -> uuid.UUID:
@@ -94,6 +102,7 @@ class UnitOfWork:
         )
         await driver.execute(f"truncate {staging}")
         await driver.copy_records_to_table(staging, records=records, columns=list(columns))
+        failpoint("store.copied")
         status: str = await driver.execute(f"insert into {table.name} ({names}) select {names} from {staging}")
         return int(status.rsplit(" ", 1)[-1])
 
@@ -156,18 +165,14 @@ class Database:
             outcome = "rolled_back"
             began = time.perf_counter()
             try:
-                async with self.engine.connect() as connection, connection.begin():
+                async with self._connected() as connection, connection.begin():
                     await _enter(connection, scope)
                     uow = UnitOfWork(connection, scope)
                     yield uow
                 outcome = "committed"
-            except PoolTimeout as exc:
+            except Unavailable:
                 outcome = "unavailable"
-                raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
-            except DBAPIError as exc:
-                refused = translated(exc)
-                outcome = "unavailable" if isinstance(refused, Unavailable) else outcome
-                raise refused from exc
+                raise
             finally:
                 TRANSACTIONS.labels(scope.role.value, outcome).inc()
                 TRANSACTION_SECONDS.labels(scope.role.value).observe(time.perf_counter() - began)
@@ -181,16 +186,26 @@ class Database:
 
         Raises: as `unit_of_work`.
         """
-        try:
-            async with self.engine.connect() as plain:
-                connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-                async with connection.begin():
-                    await _enter(connection, scope)
-                    yield UnitOfWork(connection, scope)
-        except PoolTimeout as exc:
-            raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
-        except DBAPIError as exc:
-            raise translated(exc) from exc
+        async with self._connected() as plain:
+            connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                await _enter(connection, scope)
+                yield UnitOfWork(connection, scope)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool; whatever the database or the way to it answers is translated."""
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self.engine.connect())
+            except PoolTimeout as exc:
+                raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
+                raise translated(exc) from exc
+            try:
+                yield connection
+            except (ConnectionError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
+                raise translated(exc) from exc
 
     async def close(self) -> None:
         """Close all connections."""
@@ -221,6 +236,8 @@ def _carry_nothing_over(engine: AsyncEngine) -> None:
         )
 
 
+_FULL = frozenset({"53100", "58030"})
+"""Disk full, and an I/O error, which is what a full disk is while a file grows (空间不足)."""
 _BY_SQLSTATE = {
     "23505": ("ALREADY_EXISTS", "相同的记录已存在。", "The same record exists already."),
     "23503": ("NOT_FOUND", "引用的对象不存在。", "A referenced object does not exist."),
@@ -234,14 +251,21 @@ _BY_SQLSTATE = {
 }
 
 
-def translated(exc: DBAPIError) -> Exception:
-    """The conflict a database error stands for, or the error itself when it is our own mistake (错误转译)."""
-    sqlstate = getattr(exc.orig, "sqlstate", None) or ""
+def translated(exc: Exception) -> Exception:
+    """The conflict a database error stands for, or the error itself when it is our own mistake (错误转译).
+
+    Takes what SQLAlchemy wraps, what the driver raises by itself in a copy or while connecting, and a connection that broke.
+    """
+    cause = exc.orig if isinstance(exc, DBAPIError) else exc
+    sqlstate = getattr(cause, "sqlstate", None) or ""
     if sqlstate in _BY_SQLSTATE:
         code, zh, en = _BY_SQLSTATE[sqlstate]
         return Conflict(zh, en, code=code)
     if sqlstate.startswith("22"):
         return Conflict("值无法存储（长度、范围或字符不符）。", "A value cannot be stored.", code="VALUE_NOT_STORABLE")
-    if sqlstate.startswith(("08", "57P")) or exc.connection_invalidated:
+    if sqlstate in _FULL:
+        return StorageFull("数据库存储空间不足，未保存任何内容。", "The database has no space left; nothing was kept.")
+    is_lost = isinstance(cause, OSError | asyncpg.InterfaceError) or getattr(exc, "connection_invalidated", False)
+    if is_lost or sqlstate.startswith(("08", "53", "57P")):
         return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")
     return exc

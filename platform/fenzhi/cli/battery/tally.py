@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fenzhi.rules.refusals import Conflict
+
+
+class Skipped(Conflict):
+    """This machine lacks what the section needs (本机不具备条件); says what."""
+
+    code = "BATTERY_SKIPPED"
+
 
 @dataclass
 class Tally:

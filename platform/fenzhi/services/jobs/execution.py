@@ -13,6 +13,7 @@ from fenzhi.outbox import jobs
 from fenzhi.outbox.jobs import ClaimedJob, Fenced
 from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.acts import Platform
+from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import registry
 from fenzhi.store.session import Unavailable, UnitOfWork
 from fenzhi.telemetry.metrics import FAULTS
@@ -46,6 +47,7 @@ class JobInHand:
         """
         async with self.platform.database.unit_of_work(self.scope) as uow:
             yield uow
+            failpoint("job.before_fence")
             await jobs.finish(uow, self.claimed, result)
 
     async def progress(self, done: int, total: int) -> None:
@@ -78,6 +80,7 @@ async def take(platform: Platform, job_id: Any) -> JobInHand | None:
         claimed = await jobs.claim(uow, job_id, platform.lease_s)
     if claimed is None:
         return None
+    failpoint("job.claimed")
     return JobInHand(platform=platform, claimed=claimed, scope=await _scope_of(platform, claimed))
 
 
