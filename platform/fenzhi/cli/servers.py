@@ -34,11 +34,7 @@ class ServerAddresses:
     pids: dict[str, int]
     """Process numbers of embedded servers by name: `postgres`, `valkey`; empty for servers given by DSN."""
     superuser_dsn: str = ""
-<<<<<<< HEAD
     """Of the embedded PostgreSQL, or of the administrator given; otherwise empty."""
-=======
-    """Of the embedded PostgreSQL, or as given for a server that is there already."""
->>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
 
     def with_database(self, name: str) -> ServerAddresses:
         """The same servers, another database (换库)."""
@@ -60,27 +56,19 @@ class Servers:
         database_url: str = "",
         app_database_url: str = "",
         redis_url: str = "",
-<<<<<<< HEAD
         administrator_url: str = "",
-=======
-        superuser_dsn: str = "",
         postgres_bin: Path | None = None,
         redis_bin: Path | None = None,
         postgres_environment: Mapping[str, str] | None = None,
         postgres_settings: Mapping[str, str] | None = None,
->>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
     ) -> None:
         """`postgres_bin` and `redis_bin` name other programs to run and supervise than the packaged ones (自备程序)."""
         self.state_dir = state_dir
-<<<<<<< HEAD
         self._administrator_url = administrator_url
-=======
-        self._superuser_dsn = superuser_dsn
         self._postgres_bin = postgres_bin
         self._redis_bin = redis_bin
         self._postgres_environment = dict(postgres_environment or {})
         self._postgres_settings = dict(postgres_settings or {})
->>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
         self._durable = durable
         self._database_url = database_url
         self._app_database_url = app_database_url
@@ -158,11 +146,7 @@ class Servers:
         kept = _KeptSecrets(self.state_dir)
         logs = self.state_dir / "logs"
         home = server_home(self.state_dir) if not (self._database_url and self._redis_url) else None
-<<<<<<< HEAD
         superuser_dsn = self._administrator_url
-=======
-        superuser_dsn = self._superuser_dsn
->>>>>>> 7f7a986 (Kills at random moments and named places over one platform; a lost database is said to be away, whichever way it went)
         if self._database_url:
             owner_dsn = database_roles.replace_dsn(self._database_url)
             app_dsn = self._app_database_url or self._application_dsn(owner_dsn, kept)

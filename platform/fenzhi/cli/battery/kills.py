@@ -110,11 +110,10 @@ def blows(seed: int, rounds: int, *, own_postgres: bool = True, own_redis: bool 
     return found
 
 
-async def run_on(servers: Servers, seed: int, rounds: int) -> Tally:
+async def run_on(servers: Servers, addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
     """`rounds` kills on one platform (强杀测试组)."""
     from fenzhi_migrations.upgrade import upgrade_to_head
 
-    addresses = servers.addresses
     await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
     tally = Tally()
     folder = servers.state_dir.parent / "plant"
@@ -133,7 +132,7 @@ async def run_on(servers: Servers, seed: int, rounds: int) -> Tally:
 async def trial_on(made: Plant, servers: Servers, seed: int) -> Trial:
     """Prepare the province, measure an undisturbed round (准备)."""
     world = await small_world(made.cast())
-    dsn = superuser_dsn(made.addresses, servers)
+    dsn = superuser_dsn(made.addresses)
     trial = Trial(made, servers, world, await begin(dsn, made.lease_s), dsn, seed)
     for number in (1, 2, 3):
         began = time.monotonic()
@@ -144,10 +143,9 @@ async def trial_on(made: Plant, servers: Servers, seed: int) -> Trial:
     return trial
 
 
-def superuser_dsn(addresses: ServerAddresses, servers: Servers) -> str:
+def superuser_dsn(addresses: ServerAddresses) -> str:
     """A superuser's DSN on the platform's own database."""
-    database = addresses.app_dsn.rpartition("/")[2]
-    return database_roles.replace_dsn(addresses.superuser_dsn or servers.administrator_dsn, database=database)
+    return database_roles.replace_dsn(addresses.superuser_dsn, database=addresses.app_dsn.rpartition("/")[2])
 
 
 async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
