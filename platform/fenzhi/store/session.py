@@ -264,7 +264,11 @@ def translated(exc: Exception) -> Exception:
     if sqlstate.startswith("22"):
         return Conflict("值无法存储（长度、范围或字符不符）。", "A value cannot be stored.", code="VALUE_NOT_STORABLE")
     if sqlstate in _FULL:
-        return StorageFull("数据库存储空间不足，未保存任何内容。", "The database has no space left; nothing was kept.")
+        return StorageFull(
+            "数据库存储空间不足，未保存任何内容。",
+            "The database has no space left; nothing was kept.",
+            hint="腾出空间后重试 / free space on the database's disk, then try again",
+        )
     is_lost = isinstance(cause, OSError | asyncpg.InterfaceError) or getattr(exc, "connection_invalidated", False)
     if is_lost or sqlstate.startswith(("08", "53", "57P")):
         return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fenzhi.rules.refusals import Conflict
 
-
-class Skipped(Conflict):
+class Skipped(Exception):
     """This machine lacks what the section needs (本机不具备条件); says what."""
 
-    code = "BATTERY_SKIPPED"
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.zh, self.en = zh, en
 
 
 @dataclass
