@@ -29,6 +29,7 @@ from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifi
 from fenzhi.logs import configure_logging
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
+from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.jobs.observation import watch_connections
 from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
@@ -68,6 +69,7 @@ class FenzhiView(GraphQL[Context, None]):
         self._cursor_key = cursor_key
 
     async def get_context(self, request: Any, response: Any) -> Context:
+        request.state.sight = sight = Sight()
         return Context(
             platform=request.app.state.platform,
             subject=request.state.subject,
@@ -76,6 +78,7 @@ class FenzhiView(GraphQL[Context, None]):
             idempotency_header=request.headers.get("idempotency-key", ""),
             kept_operation=request.state.kept_operation,
             charge=request.state.charge,
+            sight=sight,
         )
 
     async def parse_http_body(self, request: Any) -> GraphQLRequestData:
@@ -91,6 +94,9 @@ class FenzhiView(GraphQL[Context, None]):
     async def process_result(self, request: Any, result: ExecutionResult, strict: bool = False) -> GraphQLHTTPResponse:
         if result.errors:
             result.errors = [masked(error, request.state.request_id) for error in result.errors]
+        if result.data is not None:
+            state = request.state
+            await witness(request.app.state.platform, state.subject, state.sight, state.request_id)
         return await super().process_result(request, result)
 
 

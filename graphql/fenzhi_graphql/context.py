@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from strawberry.types import Info as StrawberryInfo
 
 from fenzhi.access.subject import Subject
 from fenzhi.services.acts import Platform, Request
+from fenzhi.services.audit.sight import Sight
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Context:
     """Name of the kept operation that is asked for (预存操作名), or empty."""
     charge: Callable[[int], None] = lambda _units: None
     """Takes the cost of a document off the caller's budget."""
+    sight: Sight = field(default_factory=Sight)
+    """Whom the answer shows, filled while it is made."""
 
     def request(self, operation: str, key: str, order: dict[str, object]) -> Request:
         """A request to act, its idempotency key from the input or, when that is blank, from the header."""

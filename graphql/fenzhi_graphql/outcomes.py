@@ -38,7 +38,8 @@ def user_errors(exc: FenzhiError) -> list[UserError]:
     return [UserError(code=exc.code, path=[], message=exc.zh, message_en=exc.en, hint=exc.hint or None)]
 
 
-_NOT_THE_CALLERS_BUSINESS = {"FORBIDDEN", "UNAUTHENTICATED"}
+NOT_THE_CALLERS_BUSINESS = frozenset({"FORBIDDEN", "UNAUTHENTICATED"})
+"""Codes that propagate to the top-level errors."""
 
 
 async def answered(act: Awaitable[Answer]) -> tuple[Answer | None, list[UserError]]:
@@ -49,6 +50,6 @@ async def answered(act: Awaitable[Answer]) -> tuple[Answer | None, list[UserErro
     try:
         return await act, []
     except FenzhiError as exc:
-        if exc.code in _NOT_THE_CALLERS_BUSINESS:
+        if exc.code in NOT_THE_CALLERS_BUSINESS:
             raise
         return None, user_errors(exc)

@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.telemetry.metrics import OPERATION_NAMES
+from fenzhi_graphql.audit.queries import AuditQuery
 from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
@@ -37,7 +38,9 @@ from fenzhi_graphql.registry.queries import RegistryQuery
 from fenzhi_graphql.scalars import SCALARS
 from fenzhi_graphql.scorecard.mutations import ScorecardMutation
 from fenzhi_graphql.scorecard.queries import ScorecardQuery
+from fenzhi_graphql.sight import WitnessingExecutor
 from fenzhi_graphql.submission.mutations import SubmissionMutation
+from fenzhi_graphql.submission.personal import PersonalMutation
 from fenzhi_graphql.submission.queries import SubmissionQuery
 
 _log = structlog.get_logger("fenzhi.api")
@@ -55,6 +58,7 @@ QUERIES: tuple[type[Any], ...] = (
     PointValueQuery,
     ClearingQuery,
     ScorecardQuery,
+    AuditQuery,
 )
 MUTATIONS: tuple[type[Any], ...] = (
     RegistryMutation,
@@ -68,6 +72,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     ClearingMutation,
     StatementMutation,
     ScorecardMutation,
+    PersonalMutation,
 )
 
 Query = strawberry.type(
@@ -142,6 +147,7 @@ def build_schema(*, introspection: bool = True) -> FenzhiSchema:
         query=Query,
         mutation=Mutation,
         extensions=extensions,
+        execution_context_class=WitnessingExecutor,
         config=StrawberryConfig(
             auto_camel_case=True, scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None
         ),

@@ -21,6 +21,8 @@ OPERATOR, PROVINCE, AREA, COUNTY, HOSPITAL, WORKER = (
     "fenzhi_worker",
 )
 ROLES = (OPERATOR, PROVINCE, AREA, COUNTY, HOSPITAL, WORKER)
+"""The roles of the first revision; a role of a later one is named beside it."""
+PROVINCE_AUDITOR, AREA_AUDITOR, SEQUENCER = "fenzhi_province_auditor", "fenzhi_area_auditor", "fenzhi_sequencer"
 
 
 def _setting(name: str, cast: str) -> str:
@@ -120,7 +122,8 @@ def lowering(wall: Wall) -> list[str]:
     out = [f"drop policy {wall.table}_select_{role} on {wall.table}" for role in wall.reads()]
     for command, roles in (("insert", wall.insert), ("update", tuple(wall.update)), ("delete", wall.delete)):
         out += [f"drop policy {wall.table}_{command}_{role} on {wall.table}" for role in roles]
-    out += [f"revoke all on {wall.table} from {role}" for role in ROLES]
+    granted = dict.fromkeys((*ROLES, *wall.reads(), *wall.insert, *wall.update, *wall.delete))
+    out += [f"revoke all on {wall.table} from {role}" for role in granted]
     out.append(f"alter table {wall.table} no force row level security")
     out.append(f"alter table {wall.table} disable row level security")
     return out
@@ -131,4 +134,12 @@ def append_only(table: str) -> str:
     return (
         f"create trigger {table}_append_only before update or delete on {table} "
         "for each row execute function fenzhi_refuse_change()"
+    )
+
+
+def never_emptied(table: str) -> str:
+    """The trigger by which a table is not truncated (不可清空)."""
+    return (
+        f"create trigger {table}_never_emptied before truncate on {table} "
+        "for each statement execute function fenzhi_refuse_change()"
     )

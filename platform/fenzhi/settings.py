@@ -13,7 +13,7 @@ import hashlib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     """Where traces go by OTLP over HTTP (追踪上报地址), such as http://collector:4318/v1/traces. Empty: nothing is traced."""
     trace_one_in: int = Field(default=1, ge=1)
     """One of how many requests and jobs is traced (追踪抽样)."""
+    audit_digest: Literal["sha256", "sm3"] = "sha256"
+    """Digest of the audit chain (审计摘要算法): sha256, or sm3 of national cryptography. A chain may change it on its way."""
+    audit_anchor_file: Path | None = None
+    """File that the worker appends hourly anchors of the audit to (审计锚点文件); best on another machine's disk."""
     required_extensions: tuple[str, ...] = ()
     """Database extensions that must be there (必需扩展), as a JSON list."""
 

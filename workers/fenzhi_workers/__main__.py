@@ -25,6 +25,8 @@ async def _main(settings: Settings) -> None:
         pool_size=settings.worker_concurrency * 2 + 4,
         application="fenzhi-worker",
         lease_s=settings.worker_lease_s,
+        audit_digest=settings.audit_digest,
+        anchor_file=settings.audit_anchor_file,
     ) as platform:
         with (
             metrics_at("worker", settings.metrics_host, settings.metrics_port),

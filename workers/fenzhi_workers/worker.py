@@ -20,6 +20,7 @@ from arq.worker import Worker, func
 from fenzhi.outbox.arq_queue import QUEUE, deserialize, redis_settings, serialize
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
+from fenzhi.services.audit.chain import ANCHOR_EVERY, LINKS_AT_ONCE, anchor, chain_waiting
 from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, keep_lease, outcome_of, take
 from fenzhi.services.jobs.observation import watch_connections, watch_queue
 from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
@@ -117,6 +118,20 @@ class NightShift:
                 _log.warning("sweep_failed", error=type(exc).__name__)
             await asyncio.sleep(SWEEP_S)
 
+    async def sequence(self) -> None:
+        """Chain the audit once a second and anchor it hourly, unless another worker does (审计排序)."""
+        while True:
+            pause = SWEEP_S
+            try:
+                linked = await chain_waiting(self._platform)
+                if linked == LINKS_AT_ONCE:
+                    pause = 0.0
+                elif linked is not None and (made := await anchor(self._platform, every=ANCHOR_EVERY)) is not None:
+                    _log.info("audit_anchored", seq=made.seq, digest=made.digest.hex())
+            except Exception as exc:
+                _log.warning("sequence_failed", error=type(exc).__name__)
+            await asyncio.sleep(pause)
+
     async def answer_bell(self, redis_url: str) -> None:
         """Listen for rings while Redis is there; when it goes, come back when it returns."""
         shift = self
@@ -160,6 +175,7 @@ async def work(platform: Platform, redis_url: str, concurrency: int) -> None:
     watch_connections(platform)
     tasks = [
         asyncio.create_task(shift.sweep()),
+        asyncio.create_task(shift.sequence()),
         asyncio.create_task(shift.answer_bell(redis_url)),
         asyncio.create_task(watch_queue(platform, frozenset(HANDLERS))),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from enum import Enum
 
 import strawberry
 
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.clearing import lookups, statement_acts
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
@@ -17,6 +19,7 @@ from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal, Fen
+from fenzhi_graphql.sight import Shows
 
 
 @strawberry.enum(
@@ -209,7 +212,7 @@ def _manifest(view: lookups.RunView) -> ClearingManifest | None:
 
 
 @strawberry.type(description="A case on a statement: what it earned and its part of the gross (病例明细).")
-class StatementCase:
+class StatementCase(Shows):
     case_id: strawberry.ID = strawberry.field(description="The case (病例).")
     disposition: str = strawberry.field(description="cleared, or pending with its reason (去向).")
     group_code: str = strawberry.field(description="Disease group, blank when it has none (病种).")
@@ -221,10 +224,16 @@ class StatementCase:
     total_fen: Fen = strawberry.field(description="Total cost, in fen (医疗总费用，分).")
     basic_fund_fen: Fen = strawberry.field(description="Basic fund booked, in fen (记账统筹基金，分).")
     los_days: int = strawberry.field(description="Length of stay, in days (住院天数).")
+    key: strawberry.Private[uuid.UUID]
+
+    def show(self, sight: Sight) -> None:
+        """Its case."""
+        sight.case(self.key)
 
     @staticmethod
     def of(view: lookups.CaseLineView) -> StatementCase:
         return StatementCase(
+            key=view.case_id,
             case_id=global_id("InpatientCase", view.case_id),
             disposition=view.disposition,
             group_code=view.group_code,

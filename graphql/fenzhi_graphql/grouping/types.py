@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
+
 import strawberry
 
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.scoring.explain import CaseExplanation, RejectedGroup
 from fenzhi_graphql.clearing.working import Step, StepValue
 from fenzhi_graphql.paging import global_id
 from fenzhi_graphql.scalars import ExactDecimal
+from fenzhi_graphql.sight import Shows
 
 
 @strawberry.type(description="A group of the same diagnosis that did not win (落选病种).")
@@ -23,7 +27,7 @@ class RejectedCandidate:
 
 
 @strawberry.type(description="How a case is grouped and scored, as a run of its month would do it (病例解释).")
-class CaseExplain:
+class CaseExplain(Shows):
     case: strawberry.ID = strawberry.field(description="The case (病例).")
     disposition: str = strawberry.field(description="cleared, or pending: with the reason (入算去向).")
     reason: str = strawberry.field(description="Named reason of the grouping, or of its absence (入组或未入组原因).")
@@ -54,10 +58,16 @@ class CaseExplain:
     )
     steps: list[Step] = strawberry.field(description="The working (计算过程).")
     rejected: list[RejectedCandidate] = strawberry.field(description="Candidates that did not win (落选病种).")
+    key: strawberry.Private[uuid.UUID]
+
+    def show(self, sight: Sight) -> None:
+        """Its case."""
+        sight.case(self.key)
 
     @staticmethod
     def of(found: CaseExplanation) -> CaseExplain:
         return CaseExplain(
+            key=found.case_id,
             case=global_id("InpatientCase", found.case_id),
             disposition=found.disposition,
             reason=found.reason,

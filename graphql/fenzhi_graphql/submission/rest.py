@@ -17,6 +17,7 @@ from starlette.routing import Route
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.submission.verdict_price import Price
 from fenzhi.services.acts import as_id
+from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.submission import lookups, parts
 from fenzhi.services.submission.annotated_workbook import annotated
 from fenzhi.services.submission.ownership import no_such_batch
@@ -140,6 +141,9 @@ async def verdicts(request: Request) -> Response:
         book = PriceBook(platform, subject, batch_id)
         async for page in lookups.every_verdict(platform, subject, batch_id):
             prices = await book.prices(page)
+            sight = Sight(operations={"GET verdicts.ndjson"})
+            sight.row(*((batch_id, view.row_no) for view in page))
+            await witness(platform, subject, sight, request.state.request_id)
             yield b"".join(encoder.encode(_wire(view, price)) + b"\n" for view, price in zip(page, prices, strict=True))
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")
@@ -175,7 +179,7 @@ async def annotated_part(request: Request) -> Response:
     batch_id = as_id(key_of(request.path_params["batch"], "Batch", "batch"), "batch")
     number = request.query_params.get("part", "1")
     part = int(number) if number.isascii() and number.isdecimal() and len(number) < 7 else 0
-    content = await annotated(request.app.state.platform, subject, batch_id, part)
+    content = await annotated(request.app.state.platform, subject, batch_id, part, request.state.request_id)
     return _workbook(content, "annotated.xlsx")
 
 

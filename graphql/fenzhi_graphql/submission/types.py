@@ -13,6 +13,7 @@ from typing import Any
 import strawberry
 
 from fenzhi.rules.submission.verdict_price import Price
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.submission import cases, lookups
 from fenzhi.services.submission.batches import Mode, Purpose
 from fenzhi.services.submission.verdict_price import PriceBook
@@ -21,6 +22,7 @@ from fenzhi_graphql.jobs.types import Job, job_in_scope
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal, Fen
+from fenzhi_graphql.sight import Shows
 
 
 @strawberry.enum(description="What a batch holds (批次用途).")
@@ -132,7 +134,7 @@ class PricedPage:
 
 
 @strawberry.type(description="One finding about one row (质控结论).")
-class Verdict:
+class Verdict(Shows):
     row: int = strawberry.field(description="Row of the batch, from 1, blank lines counted (行号).")
     setl_id: str = strawberry.field(description="Settlement id of the row, blank where it could not be read (结算号).")
     rule: str = strawberry.field(description="Quality-control rule, such as Q08 (质控规则).")
@@ -145,15 +147,21 @@ class Verdict:
     remedy: str = strawberry.field(description="What to do, in Chinese (处理建议).")
     remedy_en: str = strawberry.field(description="What to do, in English.")
     key: strawberry.Private[tuple[int, int]]
+    batch_key: strawberry.Private[uuid.UUID]
     priced: strawberry.Private[PricedPage]
+
+    def show(self, sight: Sight) -> None:
+        """Its row."""
+        sight.row((self.batch_key, self.row))
 
     @strawberry.field(description="What it costs or endangers (质控价格); worked out when asked for.")
     async def price(self) -> VerdictPrice:
         return await self.priced.price(self.key)
 
     @staticmethod
-    def of(view: lookups.VerdictView, priced: PricedPage) -> Verdict:
+    def of(view: lookups.VerdictView, batch_key: uuid.UUID, priced: PricedPage) -> Verdict:
         return Verdict(
+            batch_key=batch_key,
             key=(view.row_no, view.seq),
             priced=priced,
             row=view.row_no,
@@ -222,7 +230,12 @@ class Batch(Node):
         )
         priced = PricedPage(PriceBook(context.platform, context.subject, self.key), views)
         return connection(
-            context, place, views, size, lambda view: Verdict.of(view, priced), lambda view: [view.row_no, view.seq]
+            context,
+            place,
+            views,
+            size,
+            lambda view: Verdict.of(view, self.key, priced),
+            lambda view: [view.row_no, view.seq],
         )
 
     @strawberry.field(description="Its verdicts by rule and code (结论汇总).")
@@ -264,7 +277,7 @@ class Batch(Node):
 
 
 @strawberry.type(description="One discharge, without personal fields (病例).")
-class InpatientCase(Node):
+class InpatientCase(Node, Shows):
     hospital_code: str = strawberry.field(description="The hospital (医疗机构).")
     setl_id: str | None = strawberry.field(description="Settlement id; hidden from the province (结算号).")
     version: int = strawberry.field(description="Version of the list (版本).")
@@ -288,11 +301,17 @@ class InpatientCase(Node):
     cash_fen: Fen = strawberry.field(description="Paid in cash, in fen (个人现金支付).")
     diagnoses: list[str] = strawberry.field(description="Diagnosis codes, the principal first (诊断编码).")
     procedures: list[str] = strawberry.field(description="Procedure codes, the main one first (手术操作编码).")
+    keys: strawberry.Private[tuple[uuid.UUID, ...]]
+
+    def show(self, sight: Sight) -> None:
+        """The case, and the one that took its place: it is named."""
+        sight.case(*self.keys)
 
     @staticmethod
     def of(view: cases.CaseView) -> InpatientCase:
         newer = view.superseded_by
         return InpatientCase(
+            keys=(view.case_id,) if newer is None else (view.case_id, newer),
             id=global_id("InpatientCase", view.case_id),
             hospital_code=view.hospital_code,
             setl_id=view.setl_id,

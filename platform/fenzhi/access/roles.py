@@ -24,6 +24,8 @@ class Role(StrEnum):
     HOSPITAL_SUBMITTER = "hospital_submitter"  # 医院上报
     HOSPITAL_VIEWER = "hospital_viewer"  # 医院查询
     INTEGRATION_DEVELOPER = "integration_developer"  # 接口开发（仅沙箱租户）
+    PROVINCE_AUDIT_ADMINISTRATOR = "province_audit_administrator"  # 省审计管理员（不兼任）
+    CITY_AUDIT_ADMINISTRATOR = "city_audit_administrator"  # 市审计管理员（不兼任）
 
 
 class TenantKind(StrEnum):
@@ -72,6 +74,8 @@ class Duty(StrEnum):
     APPROVE_SCORECARD = "approve_scorecard"
     READ_SCORECARD = "read_scorecard"  # 查考核评价
     READ_JOBS = "read_jobs"  # 查作业进度
+    READ_AUDIT = "read_audit"  # 查审计
+    REVEAL_PERSONAL = "reveal_personal"  # 查看个人信息（逐例留痕）
 
 
 _R = Role
@@ -116,6 +120,8 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.APPROVE_SCORECARD: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.READ_SCORECARD: _BUREAU_READERS | _COUNTY | _HOSPITAL | {_R.PROVINCE_ANALYST},
     Duty.READ_JOBS: _EVERY_TENANT,
+    Duty.READ_AUDIT: frozenset({_R.PROVINCE_AUDIT_ADMINISTRATOR, _R.CITY_AUDIT_ADMINISTRATOR}),
+    Duty.REVEAL_PERSONAL: _BUREAU_READERS | {_R.HOSPITAL_SUBMITTER},
 }
 
 KIND_OF_ROLE: dict[Role, TenantKind] = {
@@ -124,7 +130,12 @@ KIND_OF_ROLE: dict[Role, TenantKind] = {
     **dict.fromkeys(_BUREAU_READERS, TenantKind.CITY),
     **dict.fromkeys(_COUNTY, TenantKind.COUNTY),
     **dict.fromkeys(_HOSPITAL, TenantKind.HOSPITAL),
+    _R.PROVINCE_AUDIT_ADMINISTRATOR: TenantKind.PROVINCE,
+    _R.CITY_AUDIT_ADMINISTRATOR: TenantKind.CITY,
 }
+
+EXCLUSIVE_ROLES: frozenset[Role] = frozenset(role for role in Role if role.value.endswith("_administrator"))
+"""Roles whose holder holds no other, in no tenant (不兼任角色). A trigger on `membership` knows them by the same ending."""
 
 MONEY_DUTIES: frozenset[Duty] = frozenset(
     {Duty.APPROVE_BUDGET, Duty.APPROVE_CLEARING, Duty.RECORD_PAYMENT, Duty.APPROVE_YEAR}

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class DatabaseRole(StrEnum):
-    """The NOLOGIN roles of the database (数据库角色), one per level plus the worker's."""
+    """The NOLOGIN roles of the database (数据库角色): one per level, the worker's, and those of the audit."""
 
     OPERATOR = "fenzhi_operator"
     PROVINCE = "fenzhi_province"
@@ -19,6 +19,9 @@ class DatabaseRole(StrEnum):
     COUNTY = "fenzhi_county"
     HOSPITAL = "fenzhi_hospital"
     WORKER = "fenzhi_worker"
+    PROVINCE_AUDITOR = "fenzhi_province_auditor"
+    AREA_AUDITOR = "fenzhi_area_auditor"
+    SEQUENCER = "fenzhi_sequencer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +100,6 @@ AUTHENTICATION_SCOPE = Scope(role=DatabaseRole.OPERATOR, tenant="")
 
 DOORBELL_SCOPE = Scope(role=DatabaseRole.WORKER, tenant="")
 """For claiming jobs (领取作业): sees the job table and nothing of any tenant."""
+
+SEQUENCER_SCOPE = Scope(role=DatabaseRole.SEQUENCER, tenant="")
+"""For chaining the audit (审计排序): reads its events, writes its links and anchors, and sees nothing else."""

@@ -15,6 +15,7 @@ _DATABASE_ROLE = {
     TenantKind.COUNTY: DatabaseRole.COUNTY,
     TenantKind.HOSPITAL: DatabaseRole.HOSPITAL,
 }
+_AUDITOR = {TenantKind.PROVINCE: DatabaseRole.PROVINCE_AUDITOR, TenantKind.CITY: DatabaseRole.AREA_AUDITOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,17 @@ class Subject:
                 "The city has not delegated settlement to this county.",
                 code="SETTLEMENT_NOT_DELEGATED",
             )
+        if duty is Duty.READ_AUDIT:
+            return self._scope(_AUDITOR[self.tenant_kind])
+        return self._scope(_DATABASE_ROLE[self.tenant_kind])
+
+    def witness_scope(self) -> Scope:
+        """The scope in which it is written down what this subject saw (留痕数据范围); no duty is needed to be witnessed."""
+        return self._scope(_DATABASE_ROLE[self.tenant_kind])
+
+    def _scope(self, role: DatabaseRole) -> Scope:
         return Scope(
-            role=_DATABASE_ROLE[self.tenant_kind],
+            role=role,
             tenant=self.tenant,
             province_id=self.province_id,
             area_id=self.area_id,

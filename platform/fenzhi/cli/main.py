@@ -40,6 +40,8 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The catalog desk, without 
 app.add_typer(catalog_app, name="catalog")
 vectors_app = typer.Typer(no_args_is_help=True, help="Conformance vectors (一致性向量).")
 app.add_typer(vectors_app, name="vectors")
+audit_app = typer.Typer(no_args_is_help=True, help="The audit chain (审计链).")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
 # Their options belong to the modules they come from; this shell only hands them over.
@@ -208,7 +210,7 @@ def probes(context: typer.Context) -> None:
 
 @app.command(context_settings=_HANDED_OVER, add_help_option=False)
 def battery(context: typer.Context) -> None:
-    """Attacks and faults by section: tokens, graphql, idempotency, concurrency, interference, walls (长时测试)."""
+    """Attacks and faults by section: tokens, graphql, idempotency, concurrency, interference, walls, audit (长时测试)."""
     hand_over("fenzhi.cli.battery", "battery", context.args)
 
 
@@ -282,6 +284,18 @@ def write(context: typer.Context) -> None:
 def check(context: typer.Context) -> None:
     """Compare an engine with them; exit 2 when any case disagrees (核对一致性向量)."""
     hand_over("fenzhi.cli.vectors.command", "check", context.args)
+
+
+@audit_app.command("verify", context_settings=_HANDED_OVER, add_help_option=False)
+def audit_verify(context: typer.Context) -> None:
+    """Follow the chain and the anchors; name the first bad number (核对审计链). Exit 2 when it does not hold."""
+    hand_over("fenzhi.cli.audit", "verify", context.args)
+
+
+@audit_app.command("anchor", context_settings=_HANDED_OVER, add_help_option=False)
+def audit_anchor(context: typer.Context) -> None:
+    """Seal the end of the chain now (立即锚定)."""
+    hand_over("fenzhi.cli.audit", "anchor", context.args)
 
 
 class BenchSubject(StrEnum):

@@ -204,6 +204,7 @@ def child_environment(settings: Settings, *, port: int, app_dsn: str, redis_url:
         "METRICS_HOST": settings.metrics_host,
         "OTLP_ENDPOINT": settings.otlp_endpoint,
         "TRACE_ONE_IN": str(settings.trace_one_in),
+        "AUDIT_ANCHOR_FILE": str(settings.audit_anchor_file or settings.state_dir / "audit-anchors.ndjson"),
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
         **keys,
     }

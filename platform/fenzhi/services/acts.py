@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,6 +38,10 @@ class Platform:
     """For the bulk engine."""
     lease_s: int = LEASE_S
     """How long a silent worker keeps a job (作业租期)."""
+    audit_digest: str = "sha256"
+    """The digest that new links of the audit chain are made with (审计摘要算法): sha256 or sm3."""
+    anchor_file: Path | None = None
+    """Where anchors of the audit are written besides the database (审计锚点文件)."""
 
 
 @dataclass(frozen=True, slots=True)

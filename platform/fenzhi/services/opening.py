@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from sqlalchemy import text
 
@@ -25,6 +26,8 @@ async def open_platform(
     pool_size: int = 10,
     application: str = "fenzhi",
     lease_s: int = LEASE_S,
+    audit_digest: str = "sha256",
+    anchor_file: Path | None = None,
 ) -> AsyncIterator[Platform]:
     """A platform for as long as the block lasts (平台连接).
 
@@ -41,6 +44,8 @@ async def open_platform(
             keyring=Keyring(master_key),
             is_development=is_development,
             lease_s=lease_s,
+            audit_digest=audit_digest,
+            anchor_file=anchor_file,
         )
     finally:
         await doorbell.close()

@@ -12,7 +12,8 @@ import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SM3, HashAlgorithm
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE = 12
@@ -54,3 +55,10 @@ class Keyring:
     def person_index(self, area_id: int, identity: str) -> bytes:
         """A keyed index of a person within an area (盲索引): equal persons, equal bytes, and nothing else to learn."""
         return hmac.new(self._key("index", area_id, self.key_id), identity.encode(), hashlib.sha256).digest()
+
+    def anchor_seal(self, payload: bytes, algorithm: str) -> bytes:
+        """The seal of an anchor of the audit (锚点封印): HMAC under a key that the database does not hold."""
+        digest: HashAlgorithm = SM3() if algorithm == "sm3" else SHA256()
+        mac = HMAC(self._key("audit-anchor", 0, self.key_id), digest)
+        mac.update(payload)
+        return mac.finalize()

@@ -35,6 +35,9 @@ _STATEMENT_TIMEOUT_MS = {
     DatabaseRole.PROVINCE: 30_000,
     DatabaseRole.OPERATOR: 15_000,
     DatabaseRole.WORKER: 0,
+    DatabaseRole.PROVINCE_AUDITOR: 30_000,
+    DatabaseRole.AREA_AUDITOR: 30_000,
+    DatabaseRole.SEQUENCER: 0,
 }
 """How long one statement may run for each level; the worker is bounded by its lease instead."""
 
@@ -247,6 +250,11 @@ _BY_SQLSTATE = {
     "40P01": ("TRY_AGAIN", "并发冲突，请重试。", "A concurrent change; try again."),
     "55P03": ("TRY_AGAIN", "资源被占用，请重试。", "The record is locked; try again."),
     "57014": ("TIMED_OUT", "查询超时，请缩小范围。", "The query took too long; narrow it."),
+    "FZ001": (
+        "ROLE_EXCLUSIVE",
+        "系统、安全、审计管理员角色须由不兼任其他角色的人员担任。",
+        "A system, security or audit administrator holds no other role.",
+    ),
     "42501": ("FORBIDDEN", "无权进行此操作。", "This is not permitted."),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -34,9 +34,14 @@ _SEES_EVERYTHING = frozenset(
         ("membership", "fenzhi_operator"),
         ("job", "fenzhi_worker"),
         ("worker_heartbeat", "fenzhi_worker"),
+        ("audit_event", "fenzhi_sequencer"),
+        ("audit_link", "fenzhi_sequencer"),
+        ("audit_anchor", "fenzhi_sequencer"),
+        ("audit_anchor", "fenzhi_province_auditor"),
+        ("audit_anchor", "fenzhi_area_auditor"),
     }
 )
-"""Where a policy may be unconditional: tenants and accounts for the operator, the job table for the worker."""
+"""Where a policy may be unconditional: tenants and accounts for the operator, the job table for the worker, the audit for who chains it."""
 _PHANTOM = 2_000_000_000
 
 
@@ -100,6 +105,12 @@ _BOUND_OTHERWISE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("county", "fenzhi_county"): ("area_id", "county_id"),
     ("county", "fenzhi_hospital"): ("area_id", "county_id"),
     ("job", "fenzhi_province"): ("province_id",),
+    **{(table, "fenzhi_province_auditor"): ("province_id",) for table in ("audit_event", "audit_link")},
+    **{(table, "fenzhi_area_auditor"): ("province_id", "area_id") for table in ("audit_event", "audit_link")},
+    **{
+        ("audit_event", f"fenzhi_{level}"): ("tenant", "province_id", "area_id")
+        for level in ("operator", "province", "area", "county", "hospital", "worker")
+    },
 }
 _WAY_AROUND = re.compile(r"\b(or|not)\b\s*\(*\s*(true|false)\b|^\s*\(*true\)*\s*$", re.IGNORECASE)
 
@@ -247,8 +258,9 @@ async def _real_scopes(app: Any) -> list[tuple[str, Scope]]:
                 area_ids=tuple(a["area_id"] for a in areas),
             )
             found.append(("its own rows only", scope))
+            found.append(("its own rows only", replace(scope, role=DatabaseRole.PROVINCE_AUDITOR)))
         for row in await ends("select area_id, province_id, code from pooling_area order by 1"):
-            for role in (DatabaseRole.AREA, DatabaseRole.WORKER):
+            for role in (DatabaseRole.AREA, DatabaseRole.WORKER, DatabaseRole.AREA_AUDITOR):
                 scope = Scope(role=role, tenant=row["code"], province_id=row["province_id"], area_id=row["area_id"])
                 found.append(("its own rows only", scope))
         for row in await ends("select county_id, area_id, province_id, code from county order by 1"):
@@ -277,7 +289,8 @@ def foreign_rows(table: Table, scope: Scope) -> str | None:
     role, columns = scope.role, table.columns
     if (table.name, role.value) in _SEES_EVERYTHING:
         return None
-    if "tenant" in columns and table.info["table_class"] == TableClass.PLATFORM.value:
+    is_auditor = role in (DatabaseRole.PROVINCE_AUDITOR, DatabaseRole.AREA_AUDITOR)
+    if "tenant" in columns and table.info["table_class"] == TableClass.PLATFORM.value and not is_auditor:
         return f"tenant is distinct from '{scope.tenant}'"
     checks: Mapping[DatabaseRole, tuple[tuple[str, object], ...]] = {
         DatabaseRole.HOSPITAL: (
@@ -294,6 +307,9 @@ def foreign_rows(table: Table, scope: Scope) -> str | None:
         DatabaseRole.WORKER: (("area_id", scope.area_id), ("province_id", scope.province_id)),
         DatabaseRole.PROVINCE: (("province_id", scope.province_id),),
         DatabaseRole.OPERATOR: (),
+        DatabaseRole.PROVINCE_AUDITOR: (("province_id", scope.province_id),),
+        DatabaseRole.AREA_AUDITOR: (("area_id", scope.area_id), ("province_id", scope.province_id)),
+        DatabaseRole.SEQUENCER: (),
     }
     is_hospital_class = table.info["table_class"] == TableClass.HOSPITAL.value
     conditions = []

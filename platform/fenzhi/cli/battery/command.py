@@ -32,6 +32,7 @@ class Section(StrEnum):
     INTERFERENCE = "interference"
     WALLS = "walls"
     KILLS = "kills"
+    AUDIT = "audit"
 
 
 DURABLE = frozenset({Section.KILLS})

@@ -341,6 +341,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "ClearingRun": ("clearing_run", "run_id::text"),
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
+    "AuditEvent": ("audit_event", "event_id::text"),
 }
 """Node type → its table and the key inside its ids. A node type that is missing here fails the probes as unjudged."""
 

@@ -23,6 +23,7 @@ from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.refusals import Conflict, NotFound
 from fenzhi.services.acts import Platform, looking
+from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.submission.ownership import no_such_batch
 from fenzhi.services.submission.parts import part_content
 from fenzhi.services.submission.table_columns import ACCEPTED_MARK, LISTS, RESULTS, STATUS
@@ -74,10 +75,13 @@ class Judged:
     is_refused_whole: bool
 
 
-async def annotated(platform: Platform, subject: Subject, batch_id: uuid.UUID, part_no: int = 1) -> bytes:
+async def annotated(
+    platform: Platform, subject: Subject, batch_id: uuid.UUID, part_no: int = 1, request_id: str = ""
+) -> bytes:
     """A part of an own judged batch with its findings marked (下载带批注的原表).
 
-    A CSV file comes back as a workbook. Only who submits lists may have it: it holds what the hospital sent.
+    A CSV file comes back as a workbook. Only who submits lists may have it: it holds what the hospital sent, personal fields
+    included, so it is written down whose lists they were before it leaves. Changes: audit_event.
     Raises: Forbidden, NotFound, NotJudgedYet, NotATable, WorkbookRefused for one too large to be marked.
     """
     async with looking(platform, subject, Duty.SUBMIT_LISTS) as uow:
@@ -103,7 +107,12 @@ async def annotated(platform: Platform, subject: Subject, batch_id: uuid.UUID, p
             hint="下载 verdicts.ndjson / download verdicts.ndjson",
         )
     async with _ANNOTATING:
-        return await asyncio.to_thread(annotated_workbook, content, judged)
+        marked = await asyncio.to_thread(annotated_workbook, content, judged)
+    sight = Sight(operations={"GET annotated.xlsx"})
+    sight.row(*((batch_id, row.row_no) for row in judged.rows))
+    sight.personal()
+    await witness(platform, subject, sight, request_id, purpose="correction")
+    return marked
 
 
 def annotated_workbook(content: bytes, judged: Judged) -> bytes:

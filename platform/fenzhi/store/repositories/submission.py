@@ -121,6 +121,14 @@ async def batches_before(uow: UnitOfWork, before: uuid.UUID | None, limit: int) 
     return await uow.rows(query.order_by(batch.c.batch_id.desc()).limit(limit))
 
 
+async def personal_of_case(uow: UnitOfWork, case_id: uuid.UUID) -> Row[Any] | None:
+    """The sealed personal fields of one case of the scope."""
+    c = case_personal.c
+    return await uow.first(
+        select(c.area_id, c.key_id, c.sealed_fields).where(c.case_id == case_id, within(case_personal, uow.scope))
+    )
+
+
 # Verdicts
 
 
@@ -145,6 +153,17 @@ async def rows_of_part(uow: UnitOfWork, batch_id: uuid.UUID, part_no: int) -> Se
         .where(c.batch_id == batch_id, c.part_no == part_no, within(intake_row, uow.scope))
         .order_by(c.row_no)
     )
+
+
+async def cases_of_rows(uow: UnitOfWork, batch_id: uuid.UUID, row_nos: Sequence[int]) -> dict[int, uuid.UUID]:
+    """Row number → case, of the rows of a batch that became one."""
+    c = intake_row.c
+    rows = await uow.rows(
+        select(c.row_no, c.case_id).where(
+            c.batch_id == batch_id, c.row_no.in_(row_nos), c.case_id.is_not(None), within(intake_row, uow.scope)
+        )
+    )
+    return {row.row_no: row.case_id for row in rows}
 
 
 async def verdicts_of_part(uow: UnitOfWork, batch_id: uuid.UUID, part_no: int, limit: int) -> Sequence[Row[Any]]:

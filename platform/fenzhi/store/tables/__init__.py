@@ -1,10 +1,23 @@
 """All tables (数据表), one module per noun. Importing this package fills `metadata`."""
 
-from fenzhi.store.tables import catalog, clearing, filing, fund, jobs, policy, registry, scorecard, submission, year
+from fenzhi.store.tables import (
+    audit,
+    catalog,
+    clearing,
+    filing,
+    fund,
+    jobs,
+    policy,
+    registry,
+    scorecard,
+    submission,
+    year,
+)
 from fenzhi.store.tables.base import TableClass, metadata
 
 __all__ = [
     "TableClass",
+    "audit",
     "catalog",
     "clearing",
     "filing",

@@ -70,25 +70,6 @@ idempotency_key = Table(
     postgresql_partition_by="HASH (tenant, client, key)",
 )
 
-audit_event = Table(
-    "audit_event",
-    metadata,
-    key("event_id"),
-    code("tenant", nullable=False),
-    uuid_("account_id"),
-    uuid_("person_id"),
-    code("role", nullable=False),
-    code("action", nullable=False),
-    code("object_type", nullable=False),
-    code("object_id", nullable=False),
-    code("request_id", nullable=False),
-    document("details", nullable=False),
-    recorded_at(),
-    PrimaryKeyConstraint("event_id"),
-    Index("ix_audit_event_tenant", "tenant", "event_id"),
-    info=walled(TableClass.PLATFORM, "walled by the acting tenant's code; append-only"),
-)
-
 worker_heartbeat = Table(
     "worker_heartbeat",
     metadata,
