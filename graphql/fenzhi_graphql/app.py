@@ -24,12 +24,15 @@ from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
+from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
 from fenzhi.logs import configure_logging
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
 from fenzhi.services.audit.sight import Sight, witness
+from fenzhi.services.identity.failures import LockedOut
+from fenzhi.services.identity.trust import Trust, TrustedIssuer
 from fenzhi.services.jobs.observation import watch_connections
 from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
@@ -130,7 +133,7 @@ def problem(exc: FenzhiError, request_id: str) -> JSONResponse:
     headers = {"www-authenticate": "Bearer"} if exc.http_status == 401 else {}
     if exc.http_status == 503:
         headers["retry-after"] = "2"
-    if isinstance(exc, RateLimited):
+    if isinstance(exc, RateLimited | LockedOut):
         headers["retry-after"] = str(exc.retry_after_s)
     return JSONResponse({"error": body}, status_code=exc.http_status, headers=headers)
 
@@ -161,6 +164,15 @@ def verifier_of(settings: Settings) -> Verifier:
         }
 
     return Verifier(issuer=settings.token_issuer, audience=settings.jwt_audience, keys=TrustedKeys(read))
+
+
+def trust_of(settings: Settings, platform: Platform) -> Trust:
+    """Whom a process believes: the issuer of the settings, and those registered on the platform (令牌信任). Raises: ValueError."""
+    hosts = KeyHosts(settings.jwks_hosts)
+    if settings.jwt_keys_url:
+        own = TrustedIssuer(settings.token_issuer, settings.jwt_keys_url, settings.jwt_audience)
+        return Trust(None, platform.database, remote=own, hosts=hosts)
+    return Trust(verifier_of(settings), platform.database, hosts=hosts)
 
 
 def routes(cursor_key: bytes) -> list[Route]:
@@ -204,7 +216,7 @@ def routes(cursor_key: bytes) -> list[Route]:
 
 def application(
     platform: Platform,
-    verifier: Verifier,
+    trust: Trust | Verifier,
     cursor_key: bytes,
     *,
     budgets: Budgets | None = None,
@@ -213,7 +225,7 @@ def application(
     """The application over an open platform (应用). Tests build it this way too."""
     app = Starlette(routes=routes(cursor_key), exception_handlers={FenzhiError: _refused})
     app.state.platform = platform
-    app.state.sign_in = SignIn(verifier, platform, budgets)
+    app.state.sign_in = SignIn(trust, platform, budgets)
     app.state.operations = operations or Operations()
     return app
 
@@ -265,10 +277,15 @@ def create_app() -> Any:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_platform(
-            app_dsn, redis_url, master_key, is_development=settings.development, application="fenzhi-api"
+            app_dsn,
+            redis_url,
+            master_key,
+            is_development=settings.development,
+            application="fenzhi-api",
+            key_hosts=KeyHosts(settings.jwks_hosts),
         ) as platform:
             app.state.platform = platform
-            app.state.sign_in = SignIn(verifier_of(settings), platform, Budgets(rates_of(settings)))
+            app.state.sign_in = SignIn(trust_of(settings, platform), platform, Budgets(rates_of(settings)))
             app.state.operations = Operations.read(
                 settings.persisted_operations, trusted_only=settings.trusted_operations_only
             )

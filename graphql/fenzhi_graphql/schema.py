@@ -25,6 +25,8 @@ from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.fund.year_mutations import YearMutation
 from fenzhi_graphql.fund.year_queries import YearQuery
 from fenzhi_graphql.grouping.queries import GroupingQuery
+from fenzhi_graphql.identity.mutations import IdentityMutation
+from fenzhi_graphql.identity.queries import IdentityQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
 from fenzhi_graphql.limits import TOKENS_MOST, limits_extension, without_suggestion
 from fenzhi_graphql.node import NodeQuery
@@ -48,6 +50,7 @@ _log = structlog.get_logger("fenzhi.api")
 QUERIES: tuple[type[Any], ...] = (
     NodeQuery,
     RegistryQuery,
+    IdentityQuery,
     JobsQuery,
     FundQuery,
     YearQuery,
@@ -62,6 +65,7 @@ QUERIES: tuple[type[Any], ...] = (
 )
 MUTATIONS: tuple[type[Any], ...] = (
     RegistryMutation,
+    IdentityMutation,
     FundMutation,
     YearMutation,
     PolicyMutation,

@@ -19,6 +19,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fenzhi.access.issuer_keys import KeyHosts
+
 PREFIX = "FENZHI_"
 SECRETS = ("database_url", "app_database_url", "redis_url", "master_key")
 DEVELOPMENT_ISSUER = "fenzhi-development"
@@ -66,6 +68,10 @@ class Settings(BaseSettings):
     jwt_audience: str = "fenzhi"
     jwt_public_keys: Path | None = None
     """File with the issuer's public keys as a JWK set (公钥集)."""
+    jwt_keys_url: str = ""
+    """Where the issuer publishes its keys, instead of the file (公钥地址): https, on a host of FENZHI_JWKS_HOSTS."""
+    jwks_hosts: tuple[str, ...] = ()
+    """Hosts from which issuers' keys may be read (公钥主机白名单), as a JSON list of `host` or `host:port`. No other is ever asked."""
     dev_issuer: bool = True
     """Whether the development issuer may stand in where no issuer is named (开发用签发方)."""
     log_level: str = "INFO"
@@ -120,8 +126,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> Settings:
-        if self.jwt_issuer and self.jwt_issuer != DEVELOPMENT_ISSUER and self.jwt_public_keys is None:
-            raise ValueError("FENZHI_JWT_ISSUER without FENZHI_JWT_PUBLIC_KEYS: no token could be verified")
+        if (
+            self.jwt_issuer
+            and self.jwt_issuer != DEVELOPMENT_ISSUER
+            and not (self.jwt_public_keys or self.jwt_keys_url)
+        ):
+            raise ValueError(
+                "FENZHI_JWT_ISSUER without FENZHI_JWT_PUBLIC_KEYS or FENZHI_JWT_KEYS_URL: no token could be verified"
+            )
+        if self.jwt_keys_url and self.jwt_public_keys is not None:
+            raise ValueError("FENZHI_JWT_KEYS_URL and FENZHI_JWT_PUBLIC_KEYS are both set; keep one")
+        if self.jwt_keys_url and not KeyHosts(self.jwks_hosts).allows(self.jwt_keys_url):
+            raise ValueError("FENZHI_JWT_KEYS_URL must be https on a host of FENZHI_JWKS_HOSTS")
         if self.trusted_operations_only and self.persisted_operations is None:
             raise ValueError(
                 "FENZHI_TRUSTED_OPERATIONS_ONLY without FENZHI_PERSISTED_OPERATIONS: nothing could be asked"

@@ -12,6 +12,7 @@ import pytest_asyncio
 from graphql import GraphQLObjectType, build_schema
 from sqlalchemy import text
 
+from builders.one_person import second_operator
 from builders.submission_place import Place, open_place
 from builders.world import Client, World, new_key
 from fenzhi.access.roles import EXCLUSIVE_ROLES, Role
@@ -346,32 +347,42 @@ async def test_the_latest_anchor_is_shown(place: Place) -> None:
     assert shown == {"seq": str(made.seq), "algorithm": "sha256", "digest": made.digest.hex()}
 
 
-GRANT = """
-mutation($i: RoleGrantInput!) { roleGrant(input: $i) { accountId userErrors { code } } }
-"""
+OPEN = "mutation($i: AccountOpenInput!) { accountOpen(input: $i) { account { uuid } userErrors { code } } }"
+PROPOSE = "mutation($i: RoleGrantInput!) { roleGrant(input: $i) { grant { id } userErrors { code } } }"
+APPROVE = "mutation($i: RoleGrantStepInput!) { roleGrantApprove(input: $i) { userErrors { code } } }"
 
 
 async def test_who_audits_holds_no_other_role(place: Place) -> None:
     assert {Role.PROVINCE_AUDIT_ADMINISTRATOR, Role.CITY_AUDIT_ADMINISTRATOR} <= EXCLUSIVE_ROLES
     assert Role.OPERATOR_ADMIN not in EXCLUSIVE_ROLES
     operator = await place.client("operator", Role.OPERATOR_ADMIN)
+    other = await second_operator(place.world)
+    issuer = {"issuer": "https://issuer.test"}
 
-    async def granted(subject: str, person: str, tenant: str, role: Role) -> list[str]:
-        order = {
-            "idempotencyKey": new_key(), "issuer": "https://issuer.test", "subject": subject, "personId": person,
-            "displayName": "测试", "tenant": tenant, "role": role.name,
-        }  # fmt: skip
-        answer = await operator.gql(GRANT, {"i": order})
-        return [e["code"] for e in answer["roleGrant"]["userErrors"]]
+    async def opened(person: str) -> str:
+        subject = f"s-{uuid.uuid4().hex[:8]}"
+        order = issuer | {"idempotencyKey": new_key(), "subject": subject, "personId": person, "displayName": "测试"}
+        assert (await operator.gql(OPEN, {"i": order}))["accountOpen"]["userErrors"] == []
+        return subject
 
-    one, two = str(uuid.uuid4()), str(uuid.uuid4())
-    assert await granted("a1", one, place.province, Role.PROVINCE_AUDIT_ADMINISTRATOR) == []
-    assert await granted("a1", one, place.city, Role.CITY_SETTLEMENT_CLERK) == ["ROLE_EXCLUSIVE"]
-    assert await granted("a2", one, place.city, Role.CITY_SETTLEMENT_CLERK) == ["ROLE_EXCLUSIVE"]
-    assert await granted("a2", one, place.city, Role.CITY_AUDIT_ADMINISTRATOR) == ["ROLE_EXCLUSIVE"]
-    assert await granted("b1", two, place.city, Role.CITY_SETTLEMENT_CLERK) == []
-    assert await granted("b1", two, place.city, Role.CITY_SETTLEMENT_APPROVER) == []
-    assert await granted("b2", two, place.province, Role.PROVINCE_AUDIT_ADMINISTRATOR) == ["ROLE_EXCLUSIVE"]
+    async def granted(subject: str, tenant: str, role: Role) -> list[str]:
+        order = issuer | {"idempotencyKey": new_key(), "subject": subject, "tenant": tenant, "role": role.name}
+        proposed = (await operator.gql(PROPOSE, {"i": order}))["roleGrant"]
+        if proposed["userErrors"]:
+            return [e["code"] for e in proposed["userErrors"]]
+        step = {"idempotencyKey": new_key(), "grant": proposed["grant"]["id"]}
+        return [e["code"] for e in (await other.gql(APPROVE, {"i": step}))["roleGrantApprove"]["userErrors"]]
+
+    person = str(uuid.uuid4())
+    first, second = await opened(person), await opened(person)
+    assert await granted(first, place.province, Role.PROVINCE_AUDIT_ADMINISTRATOR) == []
+    for subject in (first, second):
+        for tenant, role in (
+            (place.city, Role.CITY_AUDIT_ADMINISTRATOR),
+            (place.city, Role.CITY_SYSTEM_ADMINISTRATOR),
+            (place.province, Role.PROVINCE_SECURITY_ADMINISTRATOR),
+        ):
+            assert await granted(subject, tenant, role) == ["ROLE_EXCLUSIVE"], role
 
 
 NAMES_A_PATIENT = ("setlId", "case", "caseId", "supersededBy", "personNo", "personName", "certificateNo")

@@ -12,6 +12,7 @@ from fenzhi.access.development_issuer import ISSUER, issue_development_token
 from fenzhi.access.roles import Role
 from fenzhi.cli.battery.real_processes import Plant, Process, plant
 from fenzhi.cli.flow.client import Actor, Cast
+from fenzhi.cli.flow.identity import grant_role, open_account
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.services.registry.accounts import development_subject
 
@@ -70,16 +71,9 @@ def processes(addresses: ServerAddresses, folder: Path, *, lease_s: int = 2) -> 
 async def second_account(made: Processes, cast: Cast, tenant: str, first: Role, second: Role) -> Actor:
     """Another account of the person who holds the development account of the first role, acting in the second role."""
     subject = f"dev:{tenant}:second-account-{uuid.uuid4().hex[:8]}"
-    operator = cast.actor("operator", Role.OPERATOR_ADMIN)
-    order = {
-        "issuer": ISSUER,
-        "subject": subject,
-        "personId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"fenzhi:{development_subject(tenant, first)}")),
-        "displayName": "另一账号",
-        "tenant": tenant,
-        "role": second.name,
-    }
-    await operator.do("roleGrant", "RoleGrantInput", order, "accountId")
+    person = str(uuid.uuid5(uuid.NAMESPACE_URL, f"fenzhi:{development_subject(tenant, first)}"))
+    await open_account(cast, tenant, second, issuer=ISSUER, subject=subject, person=person)
+    await grant_role(cast, tenant, tenant, second, issuer=ISSUER, subject=subject)
     key = made.plant.key
 
     async def make(_tenant: str, _role: Role) -> str:

@@ -1,4 +1,4 @@
-"""Registry mutations (机构登记): tenants, roles, a hospital's standing."""
+"""Registry mutations (机构登记): tenants, a hospital's standing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from enum import Enum
 
 import strawberry
 
-from fenzhi.access.roles import Role, TenantKind
-from fenzhi.services.acts import as_id
-from fenzhi.services.registry import accounts, lookups, onboarding, standing
+from fenzhi.access.roles import TenantKind
+from fenzhi.services.registry import lookups, onboarding, standing
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.outcomes import UserError, answered
 from fenzhi_graphql.registry.types import Hospital
@@ -22,9 +21,6 @@ class NewTenantKind(Enum):
     CITY = "city"
     COUNTY = "county"
     HOSPITAL = "hospital"
-
-
-strawberry.enum(Role, name="Role", description="A role in one tenant (角色).")
 
 
 @strawberry.input(description="Open a tenant under its parent (开通租户).")
@@ -47,33 +43,6 @@ class TenantOpenInput:
 @strawberry.type(description="The opened tenant, or what stood in the way.")
 class TenantOpenPayload:
     tenant: str | None = strawberry.field(description="Code of the opened tenant (租户编码).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
-
-
-@strawberry.input(description="Let an account act in a role for a tenant (授权).")
-class RoleGrantInput:
-    idempotency_key: str = strawberry.field(description="A fresh random key; the same when retrying (幂等键).")
-    issuer: str = strawberry.field(description="Issuer of the account's tokens (令牌签发方).")
-    subject: str = strawberry.field(description="The issuer's subject (账号主体).")
-    person_id: strawberry.ID = strawberry.field(
-        description="UUID of the natural person behind the account (自然人标识)."
-    )
-    display_name: str = strawberry.field(description="Name shown beside acts (显示名).")
-    tenant: str = strawberry.field(description="Tenant code (租户编码).")
-    role: Role = strawberry.field(description="Role (角色).")
-
-
-@strawberry.input(description="End a role of an account (撤销授权).")
-class RoleRevokeInput:
-    idempotency_key: str = strawberry.field(description="A fresh random key; the same when retrying (幂等键).")
-    account_id: strawberry.ID = strawberry.field(description="UUID of the account (账号标识).")
-    tenant: str = strawberry.field(description="Tenant code (租户编码).")
-    role: Role = strawberry.field(description="Role (角色).")
-
-
-@strawberry.type(description="The account, or what stood in the way.")
-class RolePayload:
-    account_id: strawberry.ID | None = strawberry.field(description="UUID of the account (账号标识).")
     user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
 
 
@@ -130,57 +99,6 @@ class RegistryMutation:
         )
         answer, errors = await answered(onboarding.open_tenant(context.platform, context.subject, request, order))
         return TenantOpenPayload(tenant=str(answer["id"]) if answer else None, user_errors=errors)
-
-    @strawberry.mutation(description="Let an account act in a role for a tenant (授权). Role: operator_admin.")
-    async def role_grant(self, info: Info, input: RoleGrantInput) -> RolePayload:
-        context = info.context
-
-        async def act() -> dict[str, object]:
-            person = str(as_id(str(input.person_id), "personId"))
-            order = accounts.GrantRole(
-                issuer=input.issuer,
-                subject=input.subject,
-                person_id=person,
-                display_name=input.display_name,
-                tenant=input.tenant,
-                role=input.role,
-            )
-            request = context.request(
-                "roleGrant",
-                input.idempotency_key,
-                {
-                    "issuer": order.issuer,
-                    "subject": order.subject,
-                    "person": person,
-                    "tenant": order.tenant,
-                    "role": order.role,
-                },
-            )
-            return await accounts.grant_role(context.platform, context.subject, request, order)
-
-        answer, errors = await answered(act())
-        return RolePayload(account_id=strawberry.ID(str(answer["id"])) if answer else None, user_errors=errors)
-
-    @strawberry.mutation(
-        description="End a role; every token of the account is stale at once (撤销授权). Role: operator_admin."
-    )
-    async def role_revoke(self, info: Info, input: RoleRevokeInput) -> RolePayload:
-        context = info.context
-
-        async def act() -> dict[str, object]:
-            account_id = as_id(str(input.account_id), "accountId")
-            role = input.role
-            request = context.request(
-                "roleRevoke",
-                input.idempotency_key,
-                {"account": str(account_id), "tenant": input.tenant, "role": role.value},
-            )
-            return await accounts.revoke_role(
-                context.platform, context.subject, request, account_id, input.tenant, role
-            )
-
-        answer, errors = await answered(act())
-        return RolePayload(account_id=strawberry.ID(str(answer["id"])) if answer else None, user_errors=errors)
 
     @strawberry.mutation(
         description="Register a hospital's dated standing (登记等级、系数与协议). Role: city_settlement_clerk."

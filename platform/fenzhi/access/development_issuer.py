@@ -95,9 +95,11 @@ def issue_development_token(
     issued_at: datetime | None = None,
     lifetime: timedelta = LIFETIME,
     audience: str = AUDIENCE,
+    has_second_factor: bool = True,
 ) -> IssuedToken:
     """Sign an access token (签发令牌), ES256, for at most fifteen minutes.
 
+    This issuer checks no factor at all. It states two unless asked not to, so that every step can be tried on one's own machine.
     Raises: ValueError for a longer or empty lifetime.
     """
     if not timedelta(0) < lifetime <= LIFETIME:
@@ -114,6 +116,7 @@ def issue_development_token(
         "tid": tenant_code,
         "role": role,
         "epoch": epoch,
+        "amr": ["pwd", "otp", "mfa"] if has_second_factor else ["pwd"],
     }
     token = jwt.encode(claims, key.private, algorithm="ES256", headers={"typ": TOKEN_TYPE, "kid": key.key_id})
     return IssuedToken(token, now + lifetime, account_subject, tenant_code, role)

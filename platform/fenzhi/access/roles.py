@@ -16,8 +16,12 @@ class Role(StrEnum):
     PROVINCE_CATALOG_EDITOR = "province_catalog_editor"  # 省目录编辑
     PROVINCE_CATALOG_APPROVER = "province_catalog_approver"  # 省目录审批
     PROVINCE_ANALYST = "province_analyst"  # 省数据分析（去标识）
+    PROVINCE_SYSTEM_ADMINISTRATOR = "province_system_administrator"  # 省系统管理员（三权分立）
+    PROVINCE_SECURITY_ADMINISTRATOR = "province_security_administrator"  # 省安全管理员
     CITY_SETTLEMENT_CLERK = "city_settlement_clerk"  # 市结算经办
     CITY_SETTLEMENT_APPROVER = "city_settlement_approver"  # 市结算审批
+    CITY_SYSTEM_ADMINISTRATOR = "city_system_administrator"  # 市系统管理员（三权分立）
+    CITY_SECURITY_ADMINISTRATOR = "city_security_administrator"  # 市安全管理员
     COUNTY_AUDITOR = "county_auditor"  # 县审核
     COUNTY_SETTLEMENT_CLERK = "county_settlement_clerk"  # 县结算经办（受委托）
     COUNTY_SETTLEMENT_APPROVER = "county_settlement_approver"  # 县结算审批（受委托）
@@ -76,6 +80,11 @@ class Duty(StrEnum):
     READ_JOBS = "read_jobs"  # 查作业进度
     READ_AUDIT = "read_audit"  # 查审计
     REVEAL_PERSONAL = "reveal_personal"  # 查看个人信息（逐例留痕）
+    READ_ACCOUNTS = "read_accounts"  # 查账号、客户端与授权
+    OPEN_ACCOUNTS = "open_accounts"  # 开通账号与客户端（系统管理员）
+    PROPOSE_ROLES = "propose_roles"  # 提请授权
+    GRANT_ROLES = "grant_roles"  # 授权、撤权、锁定与解锁（安全管理员）
+    SIGN_OUT = "sign_out"  # 注销本人令牌
 
 
 _R = Role
@@ -85,10 +94,20 @@ _HOSPITAL = frozenset({_R.HOSPITAL_SUBMITTER, _R.HOSPITAL_VIEWER, _R.INTEGRATION
 _CATALOG = frozenset({_R.PROVINCE_CATALOG_EDITOR, _R.PROVINCE_CATALOG_APPROVER})
 _PROVINCE = _CATALOG | {_R.PROVINCE_ANALYST}
 _EVERY_TENANT = _PROVINCE | _BUREAU_READERS | _COUNTY | _HOSPITAL
+SYSTEM_ADMINS = frozenset({_R.PROVINCE_SYSTEM_ADMINISTRATOR, _R.CITY_SYSTEM_ADMINISTRATOR})
+"""Open accounts and clients, and read nothing of the business (系统管理员)."""
+SECURITY_ADMINS = frozenset({_R.PROVINCE_SECURITY_ADMINISTRATOR, _R.CITY_SECURITY_ADMINISTRATOR})
+"""Grant and revoke roles, lock and unlock (安全管理员)."""
+AUDIT_ADMINS = frozenset({_R.PROVINCE_AUDIT_ADMINISTRATOR, _R.CITY_AUDIT_ADMINISTRATOR})
+"""Read the audit and nothing else (审计管理员)."""
+ADMINISTRATORS = SYSTEM_ADMINS | SECURITY_ADMINS | AUDIT_ADMINS
+"""The three powers kept apart (三权分立): who holds one of these, or the operator's role, holds no other role anywhere."""
+_PROVINCE_ADMINS = frozenset(role for role in ADMINISTRATORS if role.value.startswith("province_"))
+_CITY_ADMINS = ADMINISTRATORS - _PROVINCE_ADMINS
 
 ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.ONBOARD_TENANTS: frozenset({_R.OPERATOR_ADMIN}),
-    Duty.READ_REGISTRY: _EVERY_TENANT | {_R.OPERATOR_ADMIN},
+    Duty.READ_REGISTRY: _EVERY_TENANT | SYSTEM_ADMINS | SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
     Duty.EDIT_REGISTRY: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.READ_CATALOG: _EVERY_TENANT,
     Duty.EDIT_CATALOG: frozenset({_R.PROVINCE_CATALOG_EDITOR}),
@@ -120,24 +139,51 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.APPROVE_SCORECARD: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.READ_SCORECARD: _BUREAU_READERS | _COUNTY | _HOSPITAL | {_R.PROVINCE_ANALYST},
     Duty.READ_JOBS: _EVERY_TENANT,
-    Duty.READ_AUDIT: frozenset({_R.PROVINCE_AUDIT_ADMINISTRATOR, _R.CITY_AUDIT_ADMINISTRATOR}),
+    Duty.READ_AUDIT: AUDIT_ADMINS,
     Duty.REVEAL_PERSONAL: _BUREAU_READERS | {_R.HOSPITAL_SUBMITTER},
+    Duty.READ_ACCOUNTS: SYSTEM_ADMINS | SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
+    Duty.OPEN_ACCOUNTS: SYSTEM_ADMINS | {_R.OPERATOR_ADMIN},
+    Duty.PROPOSE_ROLES: SYSTEM_ADMINS | SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
+    Duty.GRANT_ROLES: SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
+    Duty.SIGN_OUT: frozenset(_R),
 }
 
 KIND_OF_ROLE: dict[Role, TenantKind] = {
     _R.OPERATOR_ADMIN: TenantKind.OPERATOR,
-    **dict.fromkeys(_PROVINCE, TenantKind.PROVINCE),
-    **dict.fromkeys(_BUREAU_READERS, TenantKind.CITY),
+    **dict.fromkeys(_PROVINCE | _PROVINCE_ADMINS, TenantKind.PROVINCE),
+    **dict.fromkeys(_BUREAU_READERS | _CITY_ADMINS, TenantKind.CITY),
     **dict.fromkeys(_COUNTY, TenantKind.COUNTY),
     **dict.fromkeys(_HOSPITAL, TenantKind.HOSPITAL),
-    _R.PROVINCE_AUDIT_ADMINISTRATOR: TenantKind.PROVINCE,
-    _R.CITY_AUDIT_ADMINISTRATOR: TenantKind.CITY,
 }
 
 EXCLUSIVE_ROLES: frozenset[Role] = frozenset(role for role in Role if role.value.endswith("_administrator"))
-"""Roles whose holder holds no other, in no tenant (不兼任角色). A trigger on `membership` knows them by the same ending."""
+"""Roles whose holder holds no other, in no tenant (不兼任角色). A trigger and two constraints on `membership` know them by the same ending."""
 
 MONEY_DUTIES: frozenset[Duty] = frozenset(
-    {Duty.APPROVE_BUDGET, Duty.APPROVE_CLEARING, Duty.RECORD_PAYMENT, Duty.APPROVE_YEAR}
+    {
+        Duty.PROPOSE_BUDGET,
+        Duty.APPROVE_BUDGET,
+        Duty.START_CLEARING,
+        Duty.APPROVE_CLEARING,
+        Duty.RECORD_PAYMENT,
+        Duty.RECORD_DEDUCTION,
+        Duty.APPROVE_DEDUCTION,
+        Duty.APPROVE_YEAR,
+    }
 )
 """Duties that move money (资金职责): audited at every act."""
+
+SECOND_FACTOR_DUTIES: frozenset[Duty] = MONEY_DUTIES | {
+    Duty.APPROVE_PROVINCE_POLICY,
+    Duty.APPROVE_AREA_POLICY,
+    Duty.GRANT_ROLES,
+}
+"""Duties that need a token whose issuer vouches for a second factor (需第二因素的职责): money, policy in force, power over others."""
+
+POWER_ROLES: frozenset[Role] = (
+    ADMINISTRATORS
+    | {role for duty in SECOND_FACTOR_DUTIES for role in ROLES_OF_DUTY[duty]}
+    | ROLES_OF_DUTY[Duty.APPROVE_CATALOG]
+    | ROLES_OF_DUTY[Duty.ONBOARD_TENANTS]
+)
+"""Roles with power over money, law or others (授权须双人的角色): one person proposes them, another grants."""

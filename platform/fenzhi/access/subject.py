@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fenzhi.access.roles import KIND_OF_ROLE, ROLES_OF_DUTY, Duty, Role, TenantKind
+from fenzhi.access.roles import KIND_OF_ROLE, ROLES_OF_DUTY, SECOND_FACTOR_DUTIES, Duty, Role, TenantKind
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import Conflict, Forbidden
 
@@ -37,6 +37,12 @@ class Subject:
     is_sandbox: bool = False
     is_delegated: bool = False
     """For a county: the city has delegated settlement to it."""
+    has_second_factor: bool = False
+    """Whether the issuer vouches, in this token, for a second factor (双因素)."""
+    issuer: str = ""
+    token_id: str = ""
+    expires_at: int = 0
+    """Seconds since 1970 at which the token ends."""
 
     def may(self, duty: Duty) -> bool:
         """Whether the role carries the duty (有无职责)."""
@@ -45,7 +51,7 @@ class Subject:
     def scope_for(self, duty: Duty) -> Scope:
         """The scope in which this subject performs the duty (取得数据范围).
 
-        Raises: Forbidden when the role does not carry the duty.
+        Raises: Forbidden when the role does not carry the duty; SecondFactorRequired when the duty needs a token with one.
         """
         if not self.may(duty):
             raise Forbidden(
@@ -53,6 +59,8 @@ class Subject:
                 f"Role {self.role} does not carry the duty {duty}.",
                 hint=f"需要的角色 / roles that may: {', '.join(sorted(ROLES_OF_DUTY[duty]))}",
             )
+        if duty in SECOND_FACTOR_DUTIES and not self.has_second_factor:
+            raise SecondFactorRequired(duty)
         settles = duty in {Duty.RECORD_PAYMENT, Duty.APPROVE_DEDUCTION}
         if self.tenant_kind is TenantKind.COUNTY and settles and not self.is_delegated:
             raise Forbidden(
@@ -85,6 +93,21 @@ class Subject:
 def kind_of(role: Role) -> TenantKind:
     """The level of the tree a role belongs to (角色所属层级)."""
     return KIND_OF_ROLE[role]
+
+
+class SecondFactorRequired(Forbidden):
+    """The duty needs a token whose issuer vouches for a second factor (需要第二因素)."""
+
+    code = "SECOND_FACTOR_REQUIRED"
+
+    def __init__(self, duty: Duty) -> None:
+        super().__init__(
+            "此步骤须以双因素登录后取得的令牌办理。",
+            "This step needs a token obtained by signing in with a second factor.",
+            hint="以动态口令、智能卡或安全密钥重新登录后，用新令牌重试 / "
+            "sign in again with a one-time code, smart card or security key and send the new token",
+            duty=duty.value,
+        )
 
 
 class SamePerson(Conflict):

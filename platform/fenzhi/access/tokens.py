@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -50,6 +50,8 @@ class Claims:
     epoch: int
     token_id: str
     expires_at: int
+    has_second_factor: bool = False
+    """Whether `amr` or `acr` names a second factor by the issuer's rule (双因素)."""
 
 
 class TrustedKeys(Mapping[str, PublicKey]):
@@ -81,6 +83,33 @@ class TrustedKeys(Mapping[str, PublicKey]):
         return len(self._keys)
 
 
+SECOND_FACTOR_METHODS = frozenset({"mfa", "otp", "hwk", "sc"})
+"""`amr` values that stand for a second factor unless the issuer's registration says otherwise (RFC 8176): several factors,
+one-time code, hardware key, smart card. A password, a PIN, a text message or a network address is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactorPolicy:
+    """Which claims of an issuer stand for a second factor (双因素认定规则)."""
+
+    methods: frozenset[str] = SECOND_FACTOR_METHODS
+    context_classes: frozenset[str] = frozenset()
+
+    def is_met(self, methods: object, context_class: object) -> bool:
+        """Whether `amr` or `acr` of a verified token names one (是否满足).
+
+        Absent claims name none. Raises: Unauthenticated for an `amr` that is no list of texts or an `acr` that is no text:
+        a token that an issuer did not mean this way is not believed halfway.
+        """
+        amr = [] if methods is None else methods
+        acr = "" if context_class is None else context_class
+        if not isinstance(amr, list) or len(amr) > 20 or not all(isinstance(one, str) for one in amr):
+            raise Unauthenticated("amr")
+        if not isinstance(acr, str) or len(acr) > 200:
+            raise Unauthenticated("acr")
+        return not self.methods.isdisjoint(amr) or (acr != "" and acr in self.context_classes)
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """Trusted keys of one issuer (令牌校验器), by key id. Several keys may live side by side during a rotation."""
@@ -88,6 +117,7 @@ class Verifier:
     issuer: str
     audience: str
     keys: Mapping[str, PublicKey]
+    factors: FactorPolicy = field(default_factory=lambda: FactorPolicy())
 
     def verify(self, token: str) -> Claims:
         """The claims of a token. Raises: Unauthenticated.
@@ -137,4 +167,5 @@ class Verifier:
             epoch=int(epoch or 0),
             token_id=str(texts["jti"]),
             expires_at=expires,
+            has_second_factor=self.factors.is_met(claims.get("amr"), claims.get("acr")),
         )

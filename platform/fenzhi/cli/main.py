@@ -127,16 +127,34 @@ def tenants(as_json: Json = False) -> None:
 def token(
     tenant: Annotated[str, typer.Option("--tenant", help="Code of a tenant, see fenzhi tenants.")],
     role: Annotated[str, typer.Option("--role", help="Name of a role, such as hospital_submitter.")],
+    second_factor: Annotated[
+        bool, typer.Option("--second-factor/--one-factor", help="Whether the token states a second factor.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """A development access token, at most fifteen minutes (开发令牌). On one's own machine only."""
     from fenzhi.cli.tokens import development_token
 
-    issued = development_token(Settings(), tenant=tenant, role=role)
+    issued = development_token(Settings(), tenant=tenant, role=role, has_second_factor=second_factor)
     if as_json:
         print_json({**asdict(issued), "expires_at": issued.expires_at.isoformat()})
     else:
         print(issued.token)
+
+
+@app.command("first-operator")
+def first_operator(
+    issuer: Annotated[str, typer.Option("--issuer", help="The iss of the person's tokens.")],
+    subject: Annotated[str, typer.Option("--subject", help="The sub of the person's tokens.")],
+    person: Annotated[str, typer.Option("--person", help="UUID of the natural person.")],
+    name: Annotated[str, typer.Option("--name", help="Name shown beside acts.")],
+    client: Annotated[str, typer.Option("--client", help="The client_id of the person's tokens.")],
+) -> None:
+    """Make one of the first two operators of a new platform (首任平台运营). Needs FENZHI_APP_DATABASE_URL, on the machine itself."""
+    from fenzhi.cli.first_operator import make_first_operator
+
+    make_first_operator(Settings(), issuer=issuer, subject=subject, person=person, name=name, client=client)
+    print("ok")
 
 
 @app.command()

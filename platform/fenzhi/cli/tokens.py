@@ -11,8 +11,8 @@ from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.settings import Settings
 
 
-def development_token(settings: Settings, *, tenant: str, role: str) -> IssuedToken:
-    """A token of the development account of one tenant and role (签发开发令牌).
+def development_token(settings: Settings, *, tenant: str, role: str, has_second_factor: bool = True) -> IssuedToken:
+    """A token of the development account of one tenant and role (签发开发令牌), with or without the second-factor claim.
 
     Raises: Conflict `NOT_DEVELOPMENT` off loopback or with a real issuer; NotRunning; DataRefused for an unknown role;
     NotFound for a tenant that does not exist or does not carry the role.
@@ -28,7 +28,9 @@ def development_token(settings: Settings, *, tenant: str, role: str) -> IssuedTo
     status = running_status(settings.state_dir)
     key = development_key(settings.state_dir / "keys" / "development-issuer.pem")
     subject, epoch = asyncio.run(_account(status.app_dsn, tenant, wanted))
-    return issue_development_token(key, subject, tenant, role, epoch, audience=settings.jwt_audience)
+    return issue_development_token(
+        key, subject, tenant, role, epoch, audience=settings.jwt_audience, has_second_factor=has_second_factor
+    )
 
 
 def list_tenants(settings: Settings) -> list[dict[str, str | None]]:

@@ -6,16 +6,19 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Duty
-from fenzhi.access.subject import Subject
+from fenzhi.access.scope import Scope
+from fenzhi.access.subject import SecondFactorRequired, Subject
 from fenzhi.outbox.jobs import LEASE_S, Doorbell
 from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
+from fenzhi.services.identity.failures import note_account_failure
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.keyring import Keyring
 from fenzhi.store.repositories import audit, idempotency
@@ -42,6 +45,8 @@ class Platform:
     """The digest that new links of the audit chain are made with (审计摘要算法): sha256 or sm3."""
     anchor_file: Path | None = None
     """Where anchors of the audit are written besides the database (审计锚点文件)."""
+    key_hosts: KeyHosts = field(default_factory=KeyHosts)
+    """From where issuers' keys may be read (公钥主机白名单)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +79,18 @@ def digest_of(order: Mapping[str, Any]) -> bytes:
 @asynccontextmanager
 async def looking(platform: Platform, subject: Subject, duty: Duty) -> AsyncIterator[UnitOfWork]:
     """A transaction for reading, in the scope the duty gives (查询事务). Raises: Forbidden."""
-    scope = subject.scope_for(duty)
+    scope = await _scope(platform, subject, duty)
     async with platform.database.unit_of_work(scope) as uow:
         yield uow
+
+
+async def _scope(platform: Platform, subject: Subject, duty: Duty) -> Scope:
+    """The scope of a duty; a money step tried without a second factor counts against the account."""
+    try:
+        return subject.scope_for(duty)
+    except SecondFactorRequired:
+        await note_account_failure(platform.database, subject.account_id, SecondFactorRequired.code)
+        raise
 
 
 async def act(
@@ -93,7 +107,7 @@ async def act(
 
     Raises: Forbidden, KeyReused, TwinInFlight, and whatever the effect refuses with.
     """
-    scope = subject.scope_for(duty)
+    scope = await _scope(platform, subject, duty)
     if not 8 <= len(request.key) <= 255 or not request.key.isprintable():
         raise DataRefused(
             (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.outbox.arq_queue import ArqDoorbell
 from fenzhi.outbox.jobs import LEASE_S
 from fenzhi.services.acts import Platform
@@ -28,6 +29,7 @@ async def open_platform(
     lease_s: int = LEASE_S,
     audit_digest: str = "sha256",
     anchor_file: Path | None = None,
+    key_hosts: KeyHosts | None = None,
 ) -> AsyncIterator[Platform]:
     """A platform for as long as the block lasts (平台连接).
 
@@ -46,6 +48,7 @@ async def open_platform(
             lease_s=lease_s,
             audit_digest=audit_digest,
             anchor_file=anchor_file,
+            key_hosts=key_hosts or KeyHosts(),
         )
     finally:
         await doorbell.close()

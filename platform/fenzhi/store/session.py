@@ -246,6 +246,11 @@ _BY_SQLSTATE = {
     "23503": ("NOT_FOUND", "引用的对象不存在。", "A referenced object does not exist."),
     "23514": ("RULE_OF_STORE", "数据不符合约束。", "The data break a rule of the store."),
     "23001": ("IMMUTABLE", "该记录不可更改。", "The record may not be changed."),
+    "23P01": (
+        "ROLE_EXCLUSIVE",
+        "该人员已有其他角色，三权分立不允许兼任。",
+        "The person holds another role, which administrators exclude.",
+    ),
     "40001": ("TRY_AGAIN", "并发冲突，请重试。", "A concurrent change; try again."),
     "40P01": ("TRY_AGAIN", "并发冲突，请重试。", "A concurrent change; try again."),
     "55P03": ("TRY_AGAIN", "资源被占用，请重试。", "The record is locked; try again."),

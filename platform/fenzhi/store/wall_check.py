@@ -32,6 +32,12 @@ _SEES_EVERYTHING = frozenset(
         ("tenant_number", "fenzhi_operator"),
         ("account", "fenzhi_operator"),
         ("membership", "fenzhi_operator"),
+        ("token_issuer", "fenzhi_operator"),
+        ("issuer_key", "fenzhi_operator"),
+        ("api_client", "fenzhi_operator"),
+        ("role_grant", "fenzhi_operator"),
+        ("token_denial", "fenzhi_operator"),
+        ("sign_in_failure", "fenzhi_operator"),
         ("job", "fenzhi_worker"),
         ("worker_heartbeat", "fenzhi_worker"),
         ("audit_event", "fenzhi_sequencer"),
@@ -100,6 +106,8 @@ _BOUND_TO: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     TableClass.PLATFORM.value: dict.fromkeys(_ROLES, ("tenant",)),
 }
 """Table class → role → the settings of the scope that each of its policies is bound to."""
+_MANAGED = ("account", "membership", "api_client", "role_grant")
+"""What a province's and an area's administrators manage, whichever of their tenants it belongs to."""
 _BOUND_OTHERWISE: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("pooling_area", "fenzhi_province"): ("province_id",),
     ("county", "fenzhi_county"): ("area_id", "county_id"),
@@ -110,6 +118,11 @@ _BOUND_OTHERWISE: Mapping[tuple[str, str], tuple[str, ...]] = {
     **{
         ("audit_event", f"fenzhi_{level}"): ("tenant", "province_id", "area_id")
         for level in ("operator", "province", "area", "county", "hospital", "worker")
+    },
+    **{
+        (table, role): (setting,)
+        for table in _MANAGED
+        for role, setting in (("fenzhi_province", "province_id"), ("fenzhi_area", "area_id"))
     },
 }
 _WAY_AROUND = re.compile(r"\b(or|not)\b\s*\(*\s*(true|false)\b|^\s*\(*true\)*\s*$", re.IGNORECASE)
@@ -290,7 +303,12 @@ def foreign_rows(table: Table, scope: Scope) -> str | None:
     if (table.name, role.value) in _SEES_EVERYTHING:
         return None
     is_auditor = role in (DatabaseRole.PROVINCE_AUDITOR, DatabaseRole.AREA_AUDITOR)
-    if "tenant" in columns and table.info["table_class"] == TableClass.PLATFORM.value and not is_auditor:
+    is_managed = table.name in _MANAGED and role in (DatabaseRole.PROVINCE, DatabaseRole.AREA)
+    if (
+        "tenant" in columns
+        and table.info["table_class"] == TableClass.PLATFORM.value
+        and not (is_auditor or is_managed)
+    ):
         return f"tenant is distinct from '{scope.tenant}'"
     checks: Mapping[DatabaseRole, tuple[tuple[str, object], ...]] = {
         DatabaseRole.HOSPITAL: (

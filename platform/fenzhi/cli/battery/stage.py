@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fenzhi.access.development_issuer import AUDIENCE, ISSUER, DevelopmentKey, issue_development_token
+from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import PublicKey, Verifier
+from fenzhi.cli.battery.key_server import KeyServer
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.logs import configure_logging
 from fenzhi.services.acts import Platform
+from fenzhi.services.identity.trust import Trust
 from fenzhi.services.opening import open_platform
 from fenzhi.services.registry.accounts import development_account
 
@@ -54,6 +58,16 @@ class Keys:
         return {self.elliptic.key_id: self.elliptic.private.public_key(), RSA_KEY_ID: self.rsa.public_key()}
 
 
+class Clock:
+    """A steady clock that the battery can move on (可拨快的时钟)."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
 @dataclass
 class Stage:
     """One platform and the casts of its API instances (测试平台)."""
@@ -62,6 +76,8 @@ class Stage:
     keys: Keys
     casts: list[Cast]
     addresses: ServerAddresses
+    key_server: KeyServer
+    clock: Clock
 
     @property
     def cast(self) -> Cast:
@@ -80,21 +96,33 @@ async def staged(
     if migrate:
         await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
     configure_logging("CRITICAL")
-    keys, master, cursor = Keys.fresh(), master_key or os.urandom(32), os.urandom(32)
+    keys, master, cursor, clock = Keys.fresh(), master_key or os.urandom(32), os.urandom(32), Clock()
     async with AsyncExitStack() as stack:
+        key_server = await stack.enter_async_context(KeyServer().running())
+        hosts = KeyHosts((key_server.host,))
         casts: list[Cast] = []
         platforms: list[Platform] = []
         for _ in range(instances):
-            opened = open_platform(addresses.app_dsn, addresses.redis_url, master, is_development=True)
+            opened = open_platform(addresses.app_dsn, addresses.redis_url, master, is_development=True, key_hosts=hosts)
             platforms.append(await stack.enter_async_context(opened))
-            app = wrapped(application(platforms[-1], Verifier(ISSUER, AUDIENCE, keys.trusted()), cursor))
+            verifier = Verifier(ISSUER, AUDIENCE, keys.trusted())
+            trust = Trust(verifier, platforms[-1].database, hosts=hosts, clock=clock)
+            app = wrapped(application(platforms[-1], trust, cursor))
             casts.append(Cast(await stack.enter_async_context(client_of(app)), token_maker(platforms[0], keys)))
-        yield Stage(platforms[0], keys, casts, addresses)
+        yield Stage(platforms[0], keys, casts, addresses, key_server, clock)
+
+
+ADDRESS_HEADER = "x-battery-address"
 
 
 def client_of(app: Any) -> httpx.AsyncClient:
-    """A client of an application in this process."""
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    """A client of an application in this process; the address it seems to come from is in a header of its own."""
+
+    async def addressed(scope: Any, receive: Any, send: Any) -> None:
+        given = dict(scope.get("headers", ())).get(ADDRESS_HEADER.encode())
+        await app({**scope, "client": (given.decode(), 1)} if given else scope, receive, send)
+
+    transport = httpx.ASGITransport(app=addressed, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://fenzhi.battery", timeout=120)
 
 

@@ -62,14 +62,19 @@ class Actor:
     async def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One request, repeated while the API is away or busy: every change carries its idempotency key.
 
-        Raises: ApiUnreachable.
+        A token that is not believed any more, such as one that was signed out, is made anew once. Raises: ApiUnreachable.
         """
-        headers = {**kwargs.pop("headers", {}), **await self.headers()}
+        given = kwargs.pop("headers", {})
+        may_renew = True
         for attempt in range(_TRIES):
+            headers = {**given, **await self.headers()}
             try:
                 response = await self.http.request(method, path, headers=headers, **kwargs)
             except httpx.TransportError:
                 response = None
+            if response is not None and response.status_code == 401 and may_renew:
+                self._made_at, may_renew = -1e9, False
+                continue
             if response is not None and response.status_code not in (502, 503):
                 return response
             await asyncio.sleep(0.3 * 2**attempt)

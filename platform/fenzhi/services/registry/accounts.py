@@ -5,95 +5,118 @@ from __future__ import annotations
 import time
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import Any
 
-from fenzhi.access.roles import KIND_OF_ROLE, Duty, Role, TenantKind
+from sqlalchemy import Row
+
+from fenzhi.access.roles import ADMINISTRATORS, KIND_OF_ROLE, Role, TenantKind
 from fenzhi.access.scope import AUTHENTICATION_SCOPE, DatabaseRole, Scope
 from fenzhi.access.subject import Subject
 from fenzhi.access.tokens import Claims, Unauthenticated
 from fenzhi.rules.refusals import Conflict, NotFound
-from fenzhi.services.acts import Answer, Platform, Request, act
-from fenzhi.store.repositories import registry
+from fenzhi.services.identity.failures import LockedOut, note_account_failure
+from fenzhi.store.repositories import identity, registry
 from fenzhi.store.session import Database, UnitOfWork
 
 DEVELOPMENT_ISSUER = "fenzhi-development"
+DEVELOPMENT_CLIENT = "fenzhi-cli"
 OPERATOR_TENANT = "operator"
+NOBODY = "no account"
+"""Why a genuine token of somebody without an account is refused."""
 _SEEN_FOR_S = 5.0
 _SEEN_MOST = 10_000
 
 
-async def subject_of(database: Database, claims: Claims) -> Subject:
+async def subject_of(database: Database, claims: Claims, address: str = "") -> Subject:
     """The subject of a verified token (识别访问主体).
 
-    Raises: Unauthenticated when the account is unknown or locked, the membership is gone, or the token is of an older epoch.
+    Raises: Unauthenticated when the account is unknown or locked, the membership is gone, the client is not registered for the tenant, the
+    issuer does not vouch for it, the token was signed out or is of an older epoch; LockedOut after too many failures of the account or
+    from the address. A role or client that a genuine token asks for and has not is a failure of its account.
     """
     async with database.unit_of_work(AUTHENTICATION_SCOPE) as uow:
-        row = await registry.standing_of_account(uow, claims.issuer, claims.subject, claims.tenant, claims.role)
-        if row is None or row.is_locked or row.token_epoch != claims.epoch:
-            raise Unauthenticated("membership")
-        role = Role(claims.role)
-        kind = KIND_OF_ROLE[role]
-        area_ids: tuple[int, ...] = ()
-        is_delegated = False
-        if kind is TenantKind.PROVINCE and row.province_id is not None:
-            area_ids = await registry.areas_of_province(uow, row.province_id)
-        if kind is TenantKind.COUNTY:
-            found = await registry.county_by_code(uow, claims.tenant)
-            is_delegated = bool(found and found.is_delegated)
-        return Subject(
-            account_id=str(row.account_id),
-            person_id=str(row.person_id),
-            client_id=claims.client_id,
-            role=role,
+        row = await identity.standing_of_token(
+            uow,
+            issuer=claims.issuer,
+            subject=claims.subject,
             tenant=claims.tenant,
-            tenant_kind=kind,
-            province_id=row.province_id,
-            area_id=row.area_id,
-            county_id=row.county_id,
-            hospital_id=row.hospital_id,
-            area_ids=area_ids,
-            is_delegated=is_delegated,
-            is_sandbox=await registry.is_sandbox(uow, row.province_id),
+            role=claims.role,
+            client_id=claims.client_id,
+            token_id=claims.token_id,
+            address=address,
         )
+        if row is None:
+            raise Unauthenticated(NOBODY)
+        if max(row.failures, row.failures_of_address) >= identity.FAILURES_MOST:
+            raise LockedOut
+        if row.is_locked or row.is_denied or row.token_epoch != claims.epoch:
+            raise Unauthenticated("taken back")
+        subject = await _subject(uow, claims, row)
+    if subject is None:
+        await note_account_failure(database, str(row.account_id), "membership")
+        raise Unauthenticated("membership")
+    return subject
+
+
+async def _subject(uow: UnitOfWork, claims: Claims, row: Row[Any]) -> Subject | None:
+    """The subject, or none where membership, client or issuer do not carry the token."""
+    if row.membership_id is None or row.is_beyond_issuer or not row.has_client:
+        return None
+    role = Role(claims.role)
+    kind = KIND_OF_ROLE[role]
+    area_ids: tuple[int, ...] = ()
+    is_delegated = False
+    if kind is TenantKind.PROVINCE and row.province_id is not None:
+        area_ids = await registry.areas_of_province(uow, row.province_id)
+    if kind is TenantKind.COUNTY:
+        found = await registry.county_by_code(uow, claims.tenant)
+        is_delegated = bool(found and found.is_delegated)
+    return Subject(
+        account_id=str(row.account_id),
+        person_id=str(row.person_id),
+        client_id=claims.client_id,
+        role=role,
+        tenant=claims.tenant,
+        tenant_kind=kind,
+        province_id=row.province_id,
+        area_id=row.area_id,
+        county_id=row.county_id,
+        hospital_id=row.hospital_id,
+        area_ids=area_ids,
+        is_delegated=is_delegated,
+        is_sandbox=await registry.is_sandbox(uow, row.province_id),
+        has_second_factor=claims.has_second_factor,
+        issuer=claims.issuer,
+        token_id=claims.token_id,
+        expires_at=claims.expires_at,
+    )
 
 
 class SubjectCache:
     """Subjects seen in the last few seconds (访问主体缓存), so that a burst of requests costs one look-up.
 
-    A revocation takes effect within 5 s; keyed by everything the look-up depends on, the epoch included.
+    A revocation takes effect within 5 s; keyed by the whole token and the address it comes from.
     """
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str, str, str, int], tuple[float, Subject]] = OrderedDict()
+        self._seen: OrderedDict[tuple[Claims, str], tuple[float, Subject]] = OrderedDict()
 
-    async def subject_of(self, database: Database, claims: Claims) -> Subject:
+    async def subject_of(self, database: Database, claims: Claims, address: str = "") -> Subject:
         """As `subject_of`, from memory when fresh."""
-        key = (claims.issuer, claims.subject, claims.tenant, claims.role, claims.epoch)
+        key = (claims, address)
         now = time.monotonic()
         held = self._seen.get(key)
         if held is not None and now - held[0] < _SEEN_FOR_S:
             return held[1]
-        subject = await subject_of(database, claims)
+        self._seen.pop(key, None)
+        subject = await subject_of(database, claims, address)
         self._seen[key] = (now, subject)
-        self._seen.move_to_end(key)
         while len(self._seen) > _SEEN_MOST:
             self._seen.popitem(last=False)
         return subject
 
 
-@dataclass(frozen=True, slots=True)
-class GrantRole:
-    """An order to let an account act in a role for a tenant (授权)."""
-
-    issuer: str
-    subject: str
-    person_id: str
-    display_name: str
-    tenant: str
-    role: Role
-
-
-async def _tenant_row(uow: UnitOfWork, tenant: str, kind: TenantKind) -> dict[str, object]:
+async def ids_of_tenant(uow: UnitOfWork, tenant: str, kind: TenantKind) -> dict[str, object]:
     """The ids of a tenant by code, as a membership carries them."""
     ids: dict[str, object] = {"province_id": None, "area_id": None, "county_id": None, "hospital_id": None}
     if kind is TenantKind.OPERATOR:
@@ -111,49 +134,6 @@ async def _tenant_row(uow: UnitOfWork, tenant: str, kind: TenantKind) -> dict[st
     return {name: found.get(name) for name in ids}
 
 
-async def grant_role(platform: Platform, operator: Subject, request: Request, order: GrantRole) -> Answer:
-    """Let an account act in a role for a tenant (授权). Changes: account, membership. Raises: NotFound, Forbidden."""
-    kind = KIND_OF_ROLE[order.role]
-
-    async def effect(uow: UnitOfWork) -> Answer:
-        ids = await _tenant_row(uow, order.tenant, kind)
-        if order.role is Role.INTEGRATION_DEVELOPER and not await registry.is_sandbox(uow, ids["province_id"]):
-            raise Conflict(
-                "接口开发角色只可授予沙箱租户。",
-                "Integration developers live in a sandbox tenant only.",
-                code="SANDBOX_ONLY",
-            )
-        account_id = await registry.ensure_account(
-            uow, order.issuer, order.subject, uuid.UUID(order.person_id), order.display_name
-        )
-        await registry.grant(
-            uow,
-            {
-                "account_id": account_id,
-                "role": order.role.value,
-                "tenant": order.tenant,
-                "tenant_kind": kind.value,
-                **ids,
-            },
-        )
-        return {"type": "Account", "id": str(account_id)}
-
-    return await act(platform, operator, Duty.ONBOARD_TENANTS, request, effect)
-
-
-async def revoke_role(
-    platform: Platform, operator: Subject, request: Request, account_id: uuid.UUID, tenant: str, role: Role
-) -> Answer:
-    """End a role (撤销授权); every token of the account is stale at once. Changes: membership, account."""
-
-    async def effect(uow: UnitOfWork) -> Answer:
-        if await registry.revoke(uow, account_id, tenant, role.value) == 0:
-            raise NotFound("没有该授权。", "No such grant.")
-        return {"type": "Account", "id": str(account_id)}
-
-    return await act(platform, operator, Duty.ONBOARD_TENANTS, request, effect)
-
-
 def development_subject(tenant: str, role: Role) -> str:
     """The subject name of a tenant's development account (开发账号名)."""
     return f"dev:{tenant}:{role.value}"
@@ -161,14 +141,16 @@ def development_subject(tenant: str, role: Role) -> str:
 
 async def make_development_accounts(uow: UnitOfWork, tenant: str, kind: TenantKind) -> None:
     """One account and one person for each role of a new tenant (开发账号); only in development. Operator scope."""
-    ids = await _tenant_row(uow, tenant, kind)
+    ids = await ids_of_tenant(uow, tenant, kind)
     is_sandbox = await registry.is_sandbox(uow, ids["province_id"])
     for role, level in KIND_OF_ROLE.items():
         if level is not kind or (role is Role.INTEGRATION_DEVELOPER and not is_sandbox):
             continue
         name = development_subject(tenant, role)
         person = uuid.uuid5(uuid.NAMESPACE_URL, f"fenzhi:{name}")
-        account_id = await registry.ensure_account(uow, DEVELOPMENT_ISSUER, name, person, name)
+        # Administrators are the operator's to manage, everybody else their own area's.
+        home = {} if role in ADMINISTRATORS else {"province_id": ids["province_id"], "area_id": ids["area_id"]}
+        account_id = await registry.ensure_account(uow, DEVELOPMENT_ISSUER, name, person, name, home)
         await registry.grant(
             uow, {"account_id": account_id, "role": role.value, "tenant": tenant, "tenant_kind": kind.value, **ids}
         )
@@ -179,6 +161,7 @@ async def ensure_operator(database: Database) -> None:
     scope = Scope(role=DatabaseRole.OPERATOR, tenant=OPERATOR_TENANT)
     async with database.unit_of_work(scope) as uow:
         await make_development_accounts(uow, OPERATOR_TENANT, TenantKind.OPERATOR)
+        await identity.ensure_client(uow, DEVELOPMENT_ISSUER, DEVELOPMENT_CLIENT, OPERATOR_TENANT, DEVELOPMENT_CLIENT)
 
 
 async def development_account(database: Database, tenant: str, role: Role) -> tuple[str, int]:

@@ -113,12 +113,24 @@ async def areas_of_province(uow: UnitOfWork, province_id: int) -> tuple[int, ...
 
 
 async def ensure_account(
-    uow: UnitOfWork, issuer: str, subject: str, person_id: uuid.UUID, display_name: str
+    uow: UnitOfWork,
+    issuer: str,
+    subject: str,
+    person_id: uuid.UUID,
+    display_name: str,
+    home: Mapping[str, Any] | None = None,
 ) -> uuid.UUID:
     """The account of a subject of an issuer, made when it is new."""
     await uow.execute(
         upsert(account)
-        .values(account_id=new_id(), issuer=issuer, subject=subject, person_id=person_id, display_name=display_name)
+        .values(
+            account_id=new_id(),
+            issuer=issuer,
+            subject=subject,
+            person_id=person_id,
+            display_name=display_name,
+            **(home or {}),
+        )
         .on_conflict_do_nothing(index_elements=["issuer", "subject"])
     )
     found = await uow.scalar(

@@ -176,9 +176,14 @@ account = Table(
     whole("token_epoch", nullable=False, server_default=text("0")),
     flag("is_locked", server_default=FALSE),
     recorded_at(),
+    whole("province_id"),
+    whole("area_id"),
+    moment("failures_forgiven_at"),
     PrimaryKeyConstraint("account_id"),
     UniqueConstraint("issuer", "subject"),
-    info=walled(TableClass.PLATFORM, "read at sign-in before there is a tenant; operator scope only"),
+    info=walled(
+        TableClass.PLATFORM, "read at sign-in before there is a tenant; beyond that, by its own area's administrators"
+    ),
 )
 
 membership = Table(
@@ -195,6 +200,7 @@ membership = Table(
     whole("hospital_id"),
     moment("revoked_at"),
     recorded_at(),
+    uuid_("person_id", nullable=False),
     PrimaryKeyConstraint("membership_id"),
     ForeignKeyConstraint(["account_id"], ["account.account_id"]),
     Index(
@@ -205,5 +211,9 @@ membership = Table(
         unique=True,
         postgresql_where=text("revoked_at is null"),
     ),
-    info=walled(TableClass.PLATFORM, "read at sign-in before there is a tenant; operator scope only"),
+    info=walled(
+        TableClass.PLATFORM, "read at sign-in before there is a tenant; beyond that, by its own area's administrators"
+    ),
 )
+"""Who acts in which role for which tenant (成员资格). Two exclusion constraints, written by the migration, keep the three powers
+apart: the live memberships of one person have one office, and an administrator has one live membership."""
