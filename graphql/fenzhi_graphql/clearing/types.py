@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 
 import strawberry
 
 from fenzhi.services.audit.sight import Sight
+from fenzhi.rules.clearing.causes import Cause
 from fenzhi.services.clearing import lookups, statement_acts
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
@@ -247,6 +249,56 @@ class StatementCase(Shows):
 
 
 @strawberry.enum(
+    description="Why a statement differs from what was settled before, in the fixed order in which it is asked (变动原因): lists 迟报与更正清单, "
+    "group 入组, coefficient 系数, budget 预算, point_value 点值方式, phi 支付比例, special_cases 特例单议, deduction 审核扣款, "
+    "bands 结余留用与超支分担, assessment 考核, prepay 预付比例与现金上限, deposit 质量保证金."
+)
+class ChangeCause(Enum):
+    LISTS = "lists"
+    GROUP = "group"
+    COEFFICIENT = "coefficient"
+    BUDGET = "budget"
+    POINT_VALUE = "point_value"
+    PHI = "phi"
+    SPECIAL_CASES = "special_cases"
+    DEDUCTION = "deduction"
+    BANDS = "bands"
+    ASSESSMENT = "assessment"
+    PREPAY = "prepay"
+    DEPOSIT = "deposit"
+
+
+@strawberry.type(description="What one cause changed (逐项变动).")
+class StatementChange:
+    cause: ChangeCause = strawberry.field(description="The cause (原因).")
+    zh: str = strawberry.field(description="Its name in Chinese (中文名称).")
+    fen: Fen = strawberry.field(description="What it changed, in fen; negative is less (变动额，分).")
+
+
+@strawberry.type(
+    description="The way from what the months and quarters before had settled to this run, cause by cause; each is the "
+    "difference of two full computations, and together they are the change to the fen (与预结算差额归因)."
+)
+class StatementChanges:
+    before_fen: Fen = strawberry.field(description="Payable as settled before, in fen (原应拨付，分).")
+    after_fen: Fen = strawberry.field(
+        description="Payable of this run, in fen; of a year what is cleared less what is forfeited (现应拨付，分)."
+    )
+    causes: list[StatementChange] = strawberry.field(description="Every cause in order, zeros included (各原因).")
+
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> StatementChanges:
+        return StatementChanges(
+            before_fen=Fen(stored["before_fen"]),
+            after_fen=Fen(stored["after_fen"]),
+            causes=[
+                StatementChange(cause=ChangeCause(name), zh=Cause(name).zh, fen=Fen(amount))
+                for name, amount in stored["causes"]
+            ],
+        )
+
+
+@strawberry.enum(
     description="Where an annual statement stands (结算单状态): issued 待机构确认, confirmed 机构已确认, disputed 机构有异议, "
     "resolved 异议已处理, approved 已审批, posted 已入账, locked 已锁定."
 )
@@ -352,6 +404,9 @@ class HospitalStatement(Node):
         description="Year only: cleared − paid − offsets − advance − deposit forfeited; negative: the hospital owes it "
         "(年度最终拨付，分)."
     )
+    changes: StatementChanges | None = strawberry.field(
+        description="Quarter and year: why it differs from what was settled before; null where nothing was (差额归因)."
+    )
     steps: list[Step] = strawberry.field(description="How each line came about, the remainder included (计算过程).")
     key: strawberry.Private[str]
 
@@ -417,6 +472,7 @@ class HospitalStatement(Node):
             deposit_forfeited_fen=Fen(row.deposit_forfeited_fen),
             advance_fen=Fen(row.advance_fen),
             final_fen=Fen(row.final_fen),
+            changes=StatementChanges.of(stored) if (stored := row.working.get("changes")) else None,
             steps=steps_of(view.steps),
             key=view.key,
         )

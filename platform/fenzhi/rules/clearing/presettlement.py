@@ -118,7 +118,8 @@ def presettle_month(claims: Sequence[MonthClaim], terms: MonthTerms) -> MonthRun
             "A month is priced by a budget point value in yuan of total cost.",
         )
     per_unit = terms.point_value.fen_per_unit()
-    printed = Fraction(terms.point_value.printed(terms.printed_decimals)) / terms.point_value.exact()
+    exact = terms.point_value.exact()
+    printed = Fraction(terms.point_value.printed(terms.printed_decimals)) / exact if exact else Fraction(0)
     lines = tuple(
         _month_line(claim, terms, per_unit, printed) for claim in sorted(claims, key=lambda claim: claim.hospital)
     )

@@ -7,7 +7,7 @@ and a restatement; nothing is ever changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -123,8 +123,13 @@ def quarter_positions(run: QuarterRun) -> dict[Position, int]:
 
     Offsets move what is owed to the hospital against what it owes from earlier years. Units: fen.
     """
-    positions = _with_fund(run.lines, run.accounts, run.accounts[Account.POOL])
-    for line in run.lines:
+    return line_positions(run.lines, run.accounts)
+
+
+def line_positions(lines: Sequence[StatementLine], accounts: Mapping[Account, int]) -> dict[Position, int]:
+    """As `quarter_positions`, from the lines and accounts of a month or a quarter alone (由结算单得出应记额). Units: fen."""
+    positions = _with_fund(lines, accounts, accounts[Account.POOL])
+    for line in lines:
         _move(positions, line.hospital, LedgerAccount.PAYABLE, LedgerAccount.RECEIVABLE, line.offsets_fen)
     return {place: amount for place, amount in positions.items() if amount}
 

@@ -17,9 +17,11 @@ from fenzhi.rules.clearing.annual_clearing import AnnualAccount
 from fenzhi.rules.clearing.conservation import SAME_CASES
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.fund.ledger import LedgerAccount
+from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
+from fenzhi.services.clearing.changes import changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import RULES_VERSION
 from fenzhi.services.clearing.runs import RunKind
@@ -110,10 +112,18 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
     waiting = _waiting(frozen, computed)
     await _check_stored(uow, frozen, computed, waiting)
     numbers = {code: number for number, (code, _) in frozen.hospitals.items()}
+    changes = await changes_of(uow, frozen, computed)
     await clearing.add_statements(
         uow,
         [
-            _statement_row(frozen, computed, line, numbers[line.hospital], waiting.get(line.hospital, 0))
+            _statement_row(
+                frozen,
+                computed,
+                line,
+                numbers[line.hospital],
+                waiting.get(line.hospital, 0),
+                changes.get(line.hospital),
+            )
             for line in computed.lines
         ],
     )
@@ -248,6 +258,7 @@ def _stored_cases(frozen: FrozenRun, computed: ComputedRun) -> pa.Table:
                     "patient_fen",
                     "los_days",
                     "settlement_month",
+                    "group_score",
                 )
             },
         }
@@ -279,7 +290,12 @@ def _waiting(frozen: FrozenRun, computed: ComputedRun) -> dict[str, int]:
 
 
 def _statement_row(
-    frozen: FrozenRun, computed: ComputedRun, line: StatementLine, number: int, waiting: int
+    frozen: FrozenRun,
+    computed: ComputedRun,
+    line: StatementLine,
+    number: int,
+    waiting: int,
+    changes: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     return {
         "area_id": frozen.run.area_id,
@@ -308,6 +324,7 @@ def _statement_row(
         "remainder_fen": line.remainder_fen,
         **_below_payable(computed, line),
         "working": {
+            "changes": changes,
             "offsets": [list(pair) for pair in computed.offsets.get(line.hospital, ())],
             "terms": {
                 "points_decimals": computed.point_value.points_decimals,
@@ -323,9 +340,28 @@ def _statement_row(
                 "deposit_target_fen": line.deposit_target_fen,
                 "deposit_posting_fen": line.deposit_posting_fen,
             },
-            "steps": _plain_steps(computed.workings[line.hospital]),
+            "steps": _plain_steps(computed.workings[line.hospital]) + _changes_step(changes),
         },
     }
+
+
+def _changes_step(changes: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The causes of the change as a step of the working; none where nothing was settled before."""
+    if changes is None:
+        return []
+    values = [["before", yuan_from_fen(changes["before_fen"])]]
+    values += [[name, yuan_from_fen(amount)] for name, amount in changes["causes"] if amount]
+    values.append(["after", yuan_from_fen(changes["after_fen"])])
+    return [
+        {
+            "rule": "clearing.changes",
+            "zh": "与原结算应拨付的差额，按固定次序逐项归因，每项为两次完整计算之差，合计等于变动。",
+            "en": "The change since what was settled before, cause by cause in a fixed order, each the difference of two full computations; "
+            "they add up to it.",
+            "values": values,
+            "document": "",
+        }
+    ]
 
 
 def _below_payable(computed: ComputedRun, line: StatementLine) -> dict[str, int]:

@@ -22,6 +22,7 @@ from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
 from fenzhi.rules.grouping.grouping_method import GroupingMethod
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict, InvariantBroken
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import HospitalFactor, score_case
@@ -211,7 +212,8 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
     """Disposition, group, band and points of every case (入组计分), in the order of the rows given.
 
     Shape: `cases` has hospital_id (int32), discharge_date, principal_diagnosis, procedures, total_fen. The answer: disposition
-    (`cleared` or `pending:<reason>`), group_code, reason, band (blank when pending) and points (0 when pending).
+    (`cleared` or `pending:<reason>`), group_code, reason, band (blank when pending), points (0 when pending) and
+    group_score.
     """
     rows = cases.num_rows
     places = _places(cases)
@@ -257,8 +259,23 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
             "reason": pc.fill_null(columns["reason"], ""),
             "band": pc.fill_null(columns["band"], ""),
             "points": pc.fill_null(columns["points"], 0),
+            "group_score": _scores(basis, edition, columns["group_code"]),
         }
     )
+
+
+def _scores(basis: GradingBasis, edition: pa.Array, group_code: pa.Array) -> pa.Array:
+    """The score of each case's group in 10^-d points, null without a group (病种分值)."""
+    found = pa.nulls(len(group_code), pa.int64())
+    for use in basis.editions:
+        unit = 10**use.plan.book.edition.points_decimals
+        scores = {g.group_code: half_up(g.score * unit) for g in use.plan.book.edition.groups if g.score is not None}
+        index = pc.index_in(group_code, value_set=pa.array(list(scores), pa.string()))
+        here = pc.take(pa.array(list(scores.values()), pa.int64()), index)
+        if len(basis.editions) == 1:
+            return here
+        found = pc.if_else(pc.fill_null(pc.equal(edition, use.key), False), here, found)
+    return found
 
 
 def _plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:

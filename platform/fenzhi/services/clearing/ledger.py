@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fenzhi.rules.clearing.annual_clearing import AnnualRun
 from fenzhi.rules.clearing.presettlement import MonthRun
 from fenzhi.rules.clearing.quarterly import QuarterRun
+from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.fund.ledger import (
     DEBIT_IS_CREDIT,
-    LedgerAccount,
     Position,
     annual_positions,
     balances,
     check_final,
+    line_positions,
     month_positions,
     payment_entries,
     quarter_positions,
@@ -36,6 +37,17 @@ def balances_of(run: MonthRun | QuarterRun | AnnualRun, hospital_ids: Mapping[st
     else:
         positions = annual_positions(run)
         _check_final(positions, run)
+    return _numbered(positions, hospital_ids)
+
+
+def balances_of_lines(
+    lines: Sequence[StatementLine], accounts: Mapping[Account, int], hospital_ids: Mapping[str, int]
+) -> Balances:
+    """As `balances_of`, from the stored lines and accounts of a month or a quarter (由已存结算单得出余额)."""
+    return _numbered(line_positions(lines, accounts), hospital_ids)
+
+
+def _numbered(positions: Mapping[Position, int], hospital_ids: Mapping[str, int]) -> Balances:
     return {
         (hospital_ids[hospital] if hospital else None, account.value): amount
         for (hospital, account), amount in positions.items()
@@ -64,6 +76,3 @@ def postings(due: Balances, posted: Balances) -> list[tuple[int | None, str, int
     if unbalanced:
         raise InvariantBroken(DEBIT_IS_CREDIT, account="ledger", unexplained_fen=unbalanced)
     return entries
-
-
-__all__ = ["Balances", "LedgerAccount", "balances_of", "postings"]

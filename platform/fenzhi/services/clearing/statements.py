@@ -60,7 +60,7 @@ class ComputedRun:
 
     cases: pa.Table
     """Every frozen case once: case_id, hospital_id, disposition, group_code, band, points, total_fen, basic_fund_fen, patient_fen, los_days,
-    settlement_month."""
+    settlement_month, group_score."""
     lines: tuple[StatementLine, ...]
     accounts: Mapping[Account, int]
     workings: Mapping[str, Working]
@@ -157,7 +157,7 @@ def _beside(cases: pa.Table, graded: pa.Table) -> pa.Table:
     together = cases.select(
         ["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days", "settlement_month"]
     )
-    for name in ("disposition", "group_code", "band", "points"):
+    for name in ("disposition", "group_code", "band", "points", "group_score"):
         together = together.append_column(name, graded[name])
     return together
 

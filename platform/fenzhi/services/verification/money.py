@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from fenzhi.rules.clearing.conservation import check_hospital
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.refusals import InvariantBroken
-from fenzhi.services.clearing.ledger import Balances, balances_of
+from fenzhi.services.clearing.ledger import Balances, balances_of_lines
 from fenzhi.services.clearing.manifest import case_set, result_sha256, sha256
 from fenzhi.services.verification.findings import Verification
 from fenzhi.store.bulk import read_arrow
@@ -150,7 +150,7 @@ async def _verify_accounts(
         try:
             lines = [line_of(row) for row in await store.statements(uow, run.run_id)]
             accounts = {Account(a["name"]): int(a["fen"]) for a in (run.summary or {}).get("accounts", ())}
-            due: Balances = balances_of(lines, accounts, numbers)
+            due: Balances = balances_of_lines(lines, accounts, numbers)
         except (KeyError, ValueError, TypeError) as exc:
             found.saw(
                 "ledger.accounts", False, f"{pool} {run.run_id}", f"no balances follow: {type(exc).__name__} {exc}"

@@ -310,3 +310,71 @@ async def case_rows(
     if after is not None:
         query = query.where(c.case_id > after)
     return await uow.rows(query.order_by(c.case_id).limit(limit))
+
+
+_NO_GROUP = "like any (array['pending:ungrouped%', 'pending:no_edition%'])"
+
+
+async def known_sums(
+    uow: UnitOfWork,
+    run_id: uuid.UUID,
+    parts: Sequence[uuid.UUID],
+    part_of_month: Mapping[int, uuid.UUID],
+    rest: uuid.UUID,
+) -> Sequence[Row[Any]]:
+    """The cleared cases of a run by hospital and by the earlier run they stood in, at each degree of knowing (归因病例合计).
+
+    A case the earlier run did not have counts from `lists` on with its values of now, under the run of its month, `rest` where none
+    settled it. `grouped`: at the score of its group now and the multiplier it had then, points ÷ score, half up. `final`: as it is.
+    """
+    return await uow.rows(
+        text(
+            f"""
+            with place as (select * from unnest(cast(:months as int[]), cast(:places as uuid[])) as p (month, part)),
+            old as (select case_id, run_id, disposition, points, group_score from run_case
+                     where area_id = :area and run_id = any (cast(:parts as uuid[]))),
+            both_ as (
+              select n.hospital_id, coalesce(o.run_id, p.part, cast(:rest as uuid)) as part,
+                     o.case_id is not null as had, o.disposition = 'cleared' as was, n.disposition = 'cleared' as is_now,
+                     o.disposition {_NO_GROUP} as had_no_group, n.disposition {_NO_GROUP} as has_no_group,
+                     o.points as old_points, o.group_score as old_score, n.points, n.group_score,
+                     n.total_fen, n.basic_fund_fen, n.patient_fen
+                from run_case n
+                left join old o on o.case_id = n.case_id
+                left join place p on p.month = n.settlement_month
+               where n.area_id = :area and n.run_id = :run),
+            seen as (
+              select b.*,
+                     case when had then was else is_now end as in_lists,
+                     case when had then old_points else points end as lists_pts,
+                     case when not had or was and is_now then is_now when was then not has_no_group else is_now and had_no_group end
+                       as in_grouped,
+                     case when had and was and is_now and old_score > 0 and group_score is not null
+                            then (2 * cast(group_score as numeric) * old_points + old_score) / (2 * old_score)
+                          when had and was and not is_now then old_points else points end as grouped_pts
+                from both_ b)
+            select hospital_id, part,
+                   {
+                ", ".join(
+                    f"count(*) filter (where {flag}) as {name}_cases, sum(trunc({points})) filter (where {flag}) as {name}_points, "
+                    f"sum(total_fen) filter (where {flag}) as {name}_cost, sum(basic_fund_fen) filter (where {flag}) as {name}_booked, "
+                    f"sum(patient_fen) filter (where {flag}) as {name}_patient"
+                    for name, flag, points in (
+                        ("lists", "in_lists", "lists_pts"),
+                        ("grouped", "in_grouped", "grouped_pts"),
+                        ("final", "is_now", "points"),
+                    )
+                )
+            }
+              from seen group by hospital_id, part
+            """
+        ),
+        {
+            "area": uow.scope.area,
+            "run": run_id,
+            "parts": list(parts),
+            "months": list(part_of_month),
+            "places": list(part_of_month.values()),
+            "rest": rest,
+        },
+    )

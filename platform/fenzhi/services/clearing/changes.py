@@ -1,0 +1,254 @@
+"""Why a statement differs from what was settled before (结算差额归因): the parts a run replaces, read again, and the causes in their order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Row
+
+from fenzhi.rules.clearing.causes import Cause
+from fenzhi.rules.clearing.presettlement import MonthTerms, cash_cap
+from fenzhi.rules.clearing.quarterly import QuarterMode, QuarterTerms
+from fenzhi.rules.clearing.settled_change import (
+    CaseSums,
+    Known,
+    RunLine,
+    SettledChange,
+    SettledMonth,
+    SettledQuarter,
+    Sums,
+    explain_settled,
+)
+from fenzhi.rules.clearing.statement import Account
+from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
+from fenzhi.rules.point_value.point_value import Basis, PointValue
+from fenzhi.rules.point_value.point_value_methods import PointValueMethod, price_terms
+from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
+from fenzhi.rules.refusals import FenzhiError
+from fenzhi.services.clearing.freezing import FrozenRun
+from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.statements import ComputedRun
+from fenzhi.services.policy.resolution import definitions
+from fenzhi.store.repositories import clearing, fund
+from fenzhi.store.session import UnitOfWork
+
+_READ = frozenset(
+    {PointValueMethod.FLOATING, PointValueMethod.FIXED, PointValueMethod.BUDGET, PointValueMethod.CORRIDOR}
+)
+"""Point-value methods of an earlier quarter that can be computed again from its statements alone."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The runs that say what was settled before."""
+
+    months: tuple[Row[Any], ...]
+    quarters: tuple[Row[Any], ...]
+
+    @property
+    def runs(self) -> tuple[Row[Any], ...]:
+        return (*self.quarters, *self.months)
+
+
+async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> dict[str, dict[str, Any]]:
+    """Per hospital code: payable before and after, and what each cause changed, in order (各机构差额归因). Units: fen.
+
+    Reads the cases of the run as just stored. Empty for a month, for a run before which nothing was settled, and where a part cannot be
+    computed again from what is stored. Raises: InvariantBroken when the causes do not add up to the change.
+    """
+    if frozen.kind is RunKind.MONTH:
+        return {}
+    parts = await _parts(uow, frozen)
+    if parts is None or not parts.runs:
+        return {}
+    statements = await clearing.statements_of_runs(uow, [run.run_id for run in parts.runs])
+    sums = await _sums(uow, frozen, parts)
+    try:
+        change = await _change(uow, frozen, computed, parts, statements, sums)
+        cleared: dict[str, int] = {}
+        for row in statements:
+            cleared[row.hospital_code] = cleared.get(row.hospital_code, 0) + row.cleared_fen
+        found = explain_settled(change, cleared)
+    except FenzhiError:
+        return {}
+    return {
+        code: {
+            "before_fen": found.before.get(code, 0),
+            "after_fen": found.after.get(code, 0),
+            "causes": [[cause.value, found.by_cause[cause].get(code, 0)] for cause in Cause],
+        }
+        for code in sorted({*found.before, *found.after})
+    }
+
+
+async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts | None:
+    """The latest quarter, or all where they stand alone, and the months that no quarter covers."""
+    published = [run for run in await clearing.runs_of_pool(uow, frozen.pool, ("published",)) if run.kind != "year"]
+    quarters = sorted((run for run in published if run.kind == "quarter"), key=lambda run: run.period)
+    months = sorted((run for run in published if run.kind == "month"), key=lambda run: run.period)
+    cumulative = QuarterMode(frozen.policy.method("quarter.mode")) is QuarterMode.CUMULATIVE
+    if frozen.kind is RunKind.QUARTER and not cumulative:
+        return _Parts(tuple(run for run in months if (run.period + 2) // 3 == frozen.run.period), ())
+    reached = max((run.period for run in quarters), default=0)
+    kept = quarters[-1:] if cumulative else quarters
+    if any(not _can_read(run) for run in kept):
+        return None
+    last_month = frozen.months[-1].month
+    return _Parts(tuple(run for run in months if 3 * reached < run.period <= last_month), tuple(kept))
+
+
+def _can_read(run: Row[Any]) -> bool:
+    policy = _policy_of(run)
+    method = PointValueMethod(policy.method("point_value.method"))
+    return method in _READ and policy.method("point_value.scope") == "pool"
+
+
+def _policy_of(run: Row[Any]) -> ResolvedPolicy:
+    return from_canonical(definitions().fields, run.manifest["policy"])
+
+
+async def _sums(
+    uow: UnitOfWork, frozen: FrozenRun, parts: _Parts
+) -> dict[tuple[uuid.UUID, Known], dict[str, CaseSums]]:
+    """The cases of the run by the part they belong to, at each degree of knowing."""
+    place: dict[int, uuid.UUID] = {}
+    year = frozen.run.year
+    for run in parts.quarters:
+        for text in run.manifest["months"]:
+            place[int(text[:4]) * 100 + int(text[5:])] = run.run_id
+    for run in parts.months:
+        place[year * 100 + run.period] = run.run_id
+    rest = parts.quarters[-1].run_id if parts.quarters else parts.months[0].run_id
+    rows = await clearing.known_sums(uow, frozen.run.run_id, [run.run_id for run in parts.runs], place, rest)
+    found: dict[tuple[uuid.UUID, Known], dict[str, CaseSums]] = {}
+    for row in rows:
+        code = frozen.hospitals[row.hospital_id][0]
+        for known, name in ((Known.LISTS, "lists"), (Known.GROUP, "grouped"), (Known.COEFFICIENT, "final")):
+            amounts = [
+                int(getattr(row, f"{name}_{what}") or 0) for what in ("cases", "points", "cost", "booked", "patient")
+            ]
+            found.setdefault((row.part, known), {})[code] = CaseSums(*amounts)
+    return found
+
+
+async def _change(
+    uow: UnitOfWork,
+    frozen: FrozenRun,
+    computed: ComputedRun,
+    parts: _Parts,
+    statements: Sequence[Row[Any]],
+    sums: Mapping[tuple[uuid.UUID, Known], Mapping[str, CaseSums]],
+) -> SettledChange:
+    by_run: dict[uuid.UUID, list[Row[Any]]] = {}
+    for row in statements:
+        by_run.setdefault(row.run_id, []).append(row)
+    codes = {number: code for number, (code, _) in frozen.hospitals.items()}
+    months = []
+    for run in parts.months:
+        now: dict[str, int] = {}
+        for deduction in await fund.deductions_of_pool(uow, frozen.pool, [run.period]):
+            code = codes[deduction.hospital_id]
+            now[code] = now.get(code, 0) + deduction.amount_fen
+        months.append(_month_part(run, by_run.get(run.run_id, []), _known(run, by_run, sums), now))
+    quarters = [
+        _quarter_part(frozen, run, by_run.get(run.run_id, []), _known(run, by_run, sums), alone=not parts.months)
+        for run in parts.quarters
+    ]
+    value = computed.point_value
+    if value.basis is Basis.FUND:
+        value = replace(value, basis=Basis.TOTAL_COST)
+    return SettledChange(months, quarters, value, dict(_lines(computed)), _held(frozen, codes))
+
+
+def _known(
+    run: Row[Any],
+    by_run: Mapping[uuid.UUID, Sequence[Row[Any]]],
+    sums: Mapping[tuple[uuid.UUID, Known], Mapping[str, CaseSums]],
+) -> dict[Known, Sums]:
+    before = {
+        row.hospital_code: CaseSums(row.cases, row.points, row.cost_fen, row.booked_fen, row.patient_fen)
+        for row in by_run.get(run.run_id, [])
+    }
+    found: dict[Known, Sums] = {known: sums.get((run.run_id, known), {}) for known in Known}
+    return found | {Known.BEFORE: before}
+
+
+def _month_part(
+    run: Row[Any], statements: Sequence[Row[Any]], sums: Mapping[Known, Sums], now: Mapping[str, int]
+) -> SettledMonth:
+    policy = _policy_of(run)
+    price = run.manifest["point_value"]
+    terms = MonthTerms.from_policy(policy, _value_of(price), Fraction(price["last_year_ratio"]))
+    taken = {row.hospital_code: row.deductions_fen for row in statements}
+    return SettledMonth(terms, partial(cash_cap, policy), sums, (taken, now))
+
+
+def _value_of(price: Mapping[str, Any]) -> PointValue:
+    fund_fen, cost_fen, booked_fen, points = price["integers"]
+    return PointValue(fund_fen, cost_fen, booked_fen, points, price["points_decimals"], Basis(price["basis"]))
+
+
+def _quarter_part(
+    frozen: FrozenRun, run: Row[Any], statements: Sequence[Row[Any]], sums: Mapping[Known, Sums], *, alone: bool
+) -> SettledQuarter:
+    policy = _policy_of(run)
+    manifest = run.manifest
+    decimals = int(run.summary["points_decimals"])
+    price = manifest["point_value"]
+    held = dict(manifest.get("beside", {}).get("openings", ()))
+    terms = QuarterTerms.from_policy(
+        policy,
+        phi_balance_fen=max(0, held.get(Account.PHI.value, 0)),
+        rounding_balance_fen=max(0, held.get(Account.ROUNDING.value, 0)),
+        floor_balance_fen=max(0, held.get(Account.FLOOR.value, 0)),
+        price=price_terms(
+            policy,
+            decimals,
+            budget=_value_of(price) if price else None,
+            balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
+        ),
+    )
+    taken = {row.hospital_code: row.deductions_fen for row in statements}
+    now_fen = _fund_now(frozen, run, terms.mode, alone=alone)
+    return SettledQuarter(terms, manifest["budget"]["fund_fen"], now_fen, decimals, sums, (taken, taken))
+
+
+def _fund_now(frozen: FrozenRun, run: Row[Any], mode: QuarterMode, *, alone: bool) -> int:
+    """What the budget in force now would have opened for that quarter; all the run shares, where nothing else was settled since."""
+    budget = frozen.manifest["budget"]
+    if mode is QuarterMode.CUMULATIVE:
+        if alone:
+            return int(budget["fund_fen"])
+        return fund_ytd(budget["annual_fen"], [Fraction(share) for share in budget["curve"]], run.period)
+    return fund_of_quarter(budget["annual_fen"], [Fraction(share) for share in budget["curve"]], run.period)
+
+
+def _lines(computed: ComputedRun) -> Iterator[tuple[str, RunLine]]:
+    for line in computed.lines:
+        annual = computed.annual.get(line.hospital)
+        kept = annual.final.deposit_forfeited_fen if annual else line.deposit_withheld_fen
+        yield (
+            line.hospital,
+            RunLine(
+                line.gross_fen,
+                line.deductions_fen,
+                line.band_withheld_fen,
+                line.bonuses_fen,
+                line.assessment_withheld_fen,
+                kept,
+            ),
+        )
+
+
+def _held(frozen: FrozenRun, codes: Mapping[int, str]) -> dict[str, int]:
+    """What the replaced runs withhold as deposit."""
+    return {
+        codes[number]: -amount
+        for (number, account), amount in frozen.position.posted.items()
+        if number is not None and account == Account.DEPOSIT.value
+    }
