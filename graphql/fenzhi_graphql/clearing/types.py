@@ -11,8 +11,8 @@ from typing import Any
 
 import strawberry
 
-from fenzhi.services.audit.sight import Sight
 from fenzhi.rules.clearing.causes import Cause
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.clearing import lookups, statement_acts
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
