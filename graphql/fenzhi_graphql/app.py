@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gc
 import hashlib
@@ -36,7 +37,7 @@ from fenzhi.services.identity.trust import Trust, TrustedIssuer
 from fenzhi.services.jobs.observation import watch_connections
 from fenzhi.services.opening import is_ready, open_platform
 from fenzhi.settings import Settings
-from fenzhi.telemetry.exposition import metrics_at
+from fenzhi.telemetry.exposition import keep_pulse, metrics_at
 from fenzhi.telemetry.metrics import OPERATION_NAMES
 from fenzhi.telemetry.traces import tracing
 from fenzhi_graphql.asgi import Envelope
@@ -296,7 +297,9 @@ def create_app() -> Any:
                 tracing(settings.otlp_endpoint, "fenzhi-api", settings.trace_one_in),
                 settled_memory(),
             ):
+                pulse = asyncio.create_task(keep_pulse())
                 yield
+                pulse.cancel()
 
     app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})
     return wrapped(app)

@@ -33,6 +33,12 @@ BODY_IDLE_S = 15.0
 """How long a client may send nothing of a body it has begun (请求体停顿上限)."""
 
 
+BODY_GRACE_S = 10.0
+"""How long may be waited for a body before its pace counts (请求体宽限)."""
+BODY_PACE = 1_024
+"""Bytes per second that a body must bring on average after that (请求体最低速率)."""
+
+
 class BodyTooLarge(FenzhiError):
     """The body is larger than this path takes (请求体过大)."""
 
@@ -65,6 +71,7 @@ class Envelope:
         upload_most: int,
         upload_prefixes: tuple[str, ...],
         body_idle_s: float = BODY_IDLE_S,
+        body_grace_s: float = BODY_GRACE_S,
     ) -> None:
         self._app = app
         self._deadline_s = deadline_s
@@ -72,6 +79,7 @@ class Envelope:
         self._upload_most = upload_most
         self._upload_prefixes = upload_prefixes
         self._body_idle_s = body_idle_s
+        self._body_grace_s = body_grace_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,26 +101,31 @@ class Envelope:
         status = 500
         started = False
         received = 0
+        waited = 0.0
         is_whole = False
         stated = headers.get(b"content-length", b"")
         is_stated_too_large = stated.isdigit() and int(stated[:20]) > most
 
         async def counted() -> Message:
-            nonlocal received, is_whole
+            nonlocal received, is_whole, waited
             if is_whole:
                 return await receive()
             if is_stated_too_large:
                 raise BodyTooLarge(most)
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self._body_idle_s):
                     message = await receive()
             except TimeoutError as exc:
                 raise BodySlow from exc
+            waited += time.monotonic() - asked
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 is_whole = not message.get("more_body", False)
                 if received > most:
                     raise BodyTooLarge(most)
+                if not is_whole and received < BODY_PACE * (waited - self._body_grace_s):
+                    raise BodySlow
             return message
 
         async def named(message: Message) -> None:
@@ -132,7 +145,9 @@ class Envelope:
             if started:
                 return
             body = {"error": {"code": code, "message": zh, "messageEn": en, "requestId": request_id}}
-            await JSONResponse(body, status_code=status_)(scope, receive, named)
+            # What is left of a body that was refused is not worth waiting for.
+            headers = {"connection": "close"} if status_ in (BodySlow.http_status, BodyTooLarge.http_status) else None
+            await JSONResponse(body, status_code=status_, headers=headers)(scope, receive, named)
 
         HTTP_IN_FLIGHT.inc()
         try:

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     state_dir: Path = Field(default_factory=lambda: default_state_dir())
     """Where embedded servers, keys, logs and the status file live (状态目录)."""
     api_host: str = "127.0.0.1"
+    api_connections_most: int = Field(default=512, ge=16)
+    """Connections that one API process holds (连接数上限); beyond them the one idle longest is closed."""
     api_port: int = Field(default=0, ge=0, le=65535)
     """0: the port of the last run if it is still free, else any free one."""
     master_key: SecretStr | None = None

@@ -97,6 +97,11 @@ def test_a_bare_machine_runs_the_platform_and_keeps_its_data(bare: Shell) -> Non
     assert set(status["pids"]) == {"supervisor", "api", "worker", "postgres", "valkey"}
     assert all(alive(pid) for pid in status["pids"].values())
     assert ready(status["api_url"])
+    assert set(status["metrics_urls"]) == {"api", "worker"}
+    for part, url in status["metrics_urls"].items():
+        assert f'fenzhi_build_info{{part="{part}",' in httpx.get(url, trust_env=False).text
+        assert httpx.get(url.replace("/metrics", "/healthz"), trust_env=False).text == "alive"
+    assert httpx.get(f"{status['api_url']}/metrics", trust_env=False).status_code == 404, "not on the port of clients"
     assert bare.json("tenants")[0] | {"name": ""} == {
         "code": "operator",
         "name": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import uuid
@@ -290,7 +291,6 @@ def test_the_internal_port_shows_the_metrics_and_nothing_else() -> None:
         assert 'fenzhi_build_info{part="api",version="0.1.0"} 1.0' in answer.text
         assert "process_resident_memory_bytes" in answer.text
         assert http.get("/").status_code == 404
-        assert http.get("/healthz").status_code == 404
         assert http.post("/metrics").status_code == 501
     with metrics_at("api", "127.0.0.1", None) as port:
         assert port is None
@@ -334,3 +334,19 @@ def test_rare_events_start_from_nothing() -> None:
         'fenzhi_http_connections_closed_total{reason="head"}',
     ):
         assert f"{series} " in shown
+
+
+def test_a_loop_that_does_not_turn_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    with metrics_at("worker", "127.0.0.1", 0) as port:
+        exposition._pulse.beat()
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+        monkeypatch.setattr(exposition, "LOOP_STUCK_S", 0.0)
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 503
+
+
+async def test_a_loop_that_turns_is_alive() -> None:
+    before = exposition._pulse._beat
+    task = asyncio.create_task(exposition.keep_pulse())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    assert exposition._pulse._beat > before

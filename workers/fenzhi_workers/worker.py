@@ -23,6 +23,7 @@ from fenzhi.services.acts import Platform
 from fenzhi.services.audit.chain import ANCHOR_EVERY, LINKS_AT_ONCE, anchor, chain_waiting
 from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, keep_lease, outcome_of, take
 from fenzhi.services.jobs.observation import watch_connections, watch_queue
+from fenzhi.telemetry.exposition import keep_pulse
 from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
 from fenzhi.telemetry.traces import SpanKind, fail, span, tell, trace_id
 from fenzhi_workers.jobs import HANDLERS
@@ -177,6 +178,7 @@ async def work(platform: Platform, redis_url: str, concurrency: int) -> None:
         asyncio.create_task(shift.sweep()),
         asyncio.create_task(shift.sequence()),
         asyncio.create_task(shift.answer_bell(redis_url)),
+        asyncio.create_task(keep_pulse()),
         asyncio.create_task(watch_queue(platform, frozenset(HANDLERS))),
     ]
     _log.info("worker_ready", concurrency=concurrency)

@@ -4,9 +4,13 @@
 {{- if contains "fenzhi" .Release.Name -}}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{- else -}}{{ printf "%s-fenzhi" (.Release.Name | trunc 43 | trimSuffix "-") }}{{- end -}}
 {{- end }}
 
-{{- define "fenzhi.selector" -}}
+{{- define "fenzhi.release" -}}
 app.kubernetes.io/name: fenzhi
-app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "fenzhi.selector" -}}
+{{ include "fenzhi.release" .root }}
 app.kubernetes.io/component: {{ .part | quote }}
 {{- end }}
 
@@ -49,6 +53,12 @@ capabilities: {drop: [ALL]}
 - {name: FENZHI_JWT_ISSUER, value: {{ required "tokens.issuer must name the issuer of access tokens" .Values.tokens.issuer | quote }}}
 - {name: FENZHI_JWT_AUDIENCE, value: {{ .Values.tokens.audience | quote }}}
 - {name: FENZHI_JWT_PUBLIC_KEYS, value: /etc/fenzhi/jwks.json}
+- {name: FENZHI_METRICS_HOST, value: "0.0.0.0"}
+- {name: FENZHI_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
+{{- with .Values.tracing.endpoint }}
+- {name: FENZHI_OTLP_ENDPOINT, value: {{ . | quote }}}
+- {name: FENZHI_TRACE_ONE_IN, value: {{ $.Values.tracing.oneIn | quote }}}
+{{- end }}
 - {name: FENZHI_DEV_ISSUER, value: "0"}
 - {name: FENZHI_LOG_LEVEL, value: {{ .Values.logLevel | quote }}}
 - {name: FENZHI_STATE_DIR, value: /tmp/fenzhi}

@@ -201,6 +201,7 @@ def child_environment(settings: Settings, *, port: int, app_dsn: str, redis_url:
         "JWT_AUDIENCE": settings.jwt_audience,
         "DEV_ISSUER": "1" if settings.development else "0",
         "LOG_LEVEL": settings.log_level,
+        "API_CONNECTIONS_MOST": str(settings.api_connections_most),
         "METRICS_HOST": settings.metrics_host,
         "OTLP_ENDPOINT": settings.otlp_endpoint,
         "TRACE_ONE_IN": str(settings.trace_one_in),
@@ -280,17 +281,7 @@ WORKER_COMMAND = [sys.executable, "-m", "fenzhi_workers"]
 
 def api_command(host: str, port: int) -> list[str]:
     """How one API process is started (接口进程命令)."""
-    command = [sys.executable, "-m", "uvicorn", "--factory", "fenzhi_graphql.app:create_app"]
-    command += ["--host", host, "--port", str(port), "--loop", "uvloop", "--http", "httptools"]
-    return [
-        *command,
-        "--timeout-keep-alive",
-        "75",
-        "--timeout-graceful-shutdown",
-        "25",
-        "--no-access-log",
-        "--no-server-header",
-    ]
+    return [sys.executable, "-m", "fenzhi_graphql", "--host", host, "--port", str(port)]
 
 
 def _api_port(settings: Settings) -> int:

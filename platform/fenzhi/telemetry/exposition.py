@@ -1,11 +1,13 @@
-"""The internal port (内部端口): metrics for Prometheus, away from the port that clients reach.
+"""The internal port (内部端口): metrics for Prometheus at /metrics and the pulse of the process at /healthz, away from clients.
 
 A thread of its own answers from memory; being asked never touches the database, however often it happens.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -15,25 +17,59 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fenzhi.telemetry.metrics import REGISTRY, begin
 
-PATH = "/metrics"
+LOOP_STUCK_S = 60.0
+"""An event loop that has not turned for so long is stuck (事件循环停滞)."""
+_BEAT_S = 5.0
 READERS_MOST = 8
 _PATIENCE_S = 5.0
 
 
+class _Pulse:
+    """When the event loop last turned (心跳)."""
+
+    def __init__(self) -> None:
+        self._beat = time.monotonic()
+
+    def beat(self) -> None:
+        """The loop turned."""
+        self._beat = time.monotonic()
+
+    def age(self) -> float:
+        """Seconds since it did."""
+        return time.monotonic() - self._beat
+
+
+_pulse = _Pulse()
+
+
+async def keep_pulse() -> None:
+    """Show until cancelled that the event loop turns (保持心跳)."""
+    while True:
+        _pulse.beat()
+        await asyncio.sleep(_BEAT_S)
+
+
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET of the one path (应答)."""
+    """Answers GET of the metrics and of whether the process lives (应答)."""
 
     timeout = _PATIENCE_S
     server_version = "fenzhi"
     sys_version = ""
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != PATH:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        body = generate_latest(REGISTRY)
-        self.send_response(HTTPStatus.OK)
-        self.send_header("content-type", CONTENT_TYPE_LATEST)
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._say(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+            case "/healthz":
+                is_alive = _pulse.age() < LOOP_STUCK_S
+                status = HTTPStatus.OK if is_alive else HTTPStatus.SERVICE_UNAVAILABLE
+                self._say(status, "text/plain", b"alive" if is_alive else b"stuck")
+            case _:
+                self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _say(self, status: HTTPStatus, media: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-type", media)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
