@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """The doorbell of the jobs (任务提醒). Unset: the embedded server."""
     state_dir: Path = Field(default_factory=lambda: default_state_dir())
     """Where embedded servers, keys, logs and the status file live (状态目录)."""
+    wal_archive: Path | None = None
+    """Folder in which the embedded server keeps its log for point-in-time restore (日志归档目录). Unset: none is kept."""
     api_host: str = "127.0.0.1"
     api_connections_most: int = Field(default=512, ge=16)
     """Connections that one API process holds (连接数上限); beyond them the one idle longest is closed."""

@@ -195,6 +195,18 @@ def verify(context: typer.Context) -> None:
     hand_over("fenzhi.cli.verify", "verify", context.args)
 
 
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def backup(context: typer.Context) -> None:
+    """Take a base backup of a running server, checked file by file (备份)."""
+    hand_over("fenzhi.cli.backup.take", "backup", context.args)
+
+
+@app.command(context_settings=_HANDED_OVER, add_help_option=False)
+def restore(context: typer.Context) -> None:
+    """Restore a backup to a moment into a fresh folder, and verify it (按时间点恢复)."""
+    hand_over("fenzhi.cli.backup.restore", "restore", context.args)
+
+
 @database_app.command()
 def bootstrap(
     administrator_dsn: Annotated[

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from fenzhi.cli import server_process
+from fenzhi.cli.backup.cluster import archive_settings
 from fenzhi.cli.server_home import ServerHome, postgres_binaries
 from fenzhi.rules.refusals import Conflict
 
@@ -42,6 +43,8 @@ class PostgresServer:
     """What the server's process knows besides the usual (附加环境变量)."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Server settings over our own (覆盖参数)."""
+    archive: Path | None = None
+    """Where the log is kept for point-in-time restore; none: nowhere."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _major: int = field(default=PACKAGED_MAJOR, init=False)
 
@@ -190,6 +193,10 @@ class PostgresServer:
             "log_min_error_statement": "panic",
             "log_line_prefix": "%m [%p] ",
         }
+        if self.archive is not None:
+            self.archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.home.own(self.archive)
+            settings |= archive_settings(self.archive.absolute())
         if not self.durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         if shutil.disk_usage(_SHARED_MEMORY if _SHARED_MEMORY.exists() else "/").free < _ENOUGH_SHARED_MEMORY:

@@ -61,6 +61,7 @@ class Servers:
         redis_bin: Path | None = None,
         postgres_environment: Mapping[str, str] | None = None,
         postgres_settings: Mapping[str, str] | None = None,
+        wal_archive: Path | None = None,
     ) -> None:
         """`postgres_bin` and `redis_bin` name other programs to run and supervise than the packaged ones (自备程序)."""
         self.state_dir = state_dir
@@ -69,6 +70,7 @@ class Servers:
         self._redis_bin = redis_bin
         self._postgres_environment = dict(postgres_environment or {})
         self._postgres_settings = dict(postgres_settings or {})
+        self._wal_archive = wal_archive
         self._durable = durable
         self._database_url = database_url
         self._app_database_url = app_database_url
@@ -160,6 +162,7 @@ class Servers:
                 self._postgres_bin,
                 self._postgres_environment,
                 self._postgres_settings,
+                self._wal_archive,
             )
             if kept.made_now("superuser"):
                 self._postgres.reset_password()

@@ -87,6 +87,7 @@ def supervise(settings: Settings, *, say: Callable[[str, str], None]) -> None:
             database_url=_secret(settings, "database_url"),
             app_database_url=_secret(settings, "app_database_url"),
             redis_url=_secret(settings, "redis_url"),
+            wal_archive=settings.wal_archive.absolute() if settings.wal_archive else None,
         )
         children: list[Child] = []
         status = PlatformStatus("starting", state_dir=str(settings.state_dir))

@@ -33,6 +33,7 @@ class Section(StrEnum):
     WALLS = "walls"
     KILLS = "kills"
     AUDIT = "audit"
+    RESTORE = "restore"
 
 
 DURABLE = frozenset({Section.KILLS})
