@@ -90,8 +90,10 @@ WAYS = {
         "update clearing_run set approved_by_person = started_by_person where state = 'published'", "run.eyes"),
     "one posting": ("update ledger_entry set amount_fen = amount_fen + 1 where entry_id in (select entry_id from ledger_entry limit 1)", "ledger.balance"),
     "two postings that cancel": ("update ledger_entry e set amount_fen = amount_fen + case when entry_id = least_id then 7 else -7 end "
-        "from (select run_id, min(entry_id::text)::uuid as least_id, max(entry_id::text)::uuid as most_id from ledger_entry group by 1 limit 1) m "
+        "from (select run_id, min(entry_id::text)::uuid as least_id, max(entry_id::text)::uuid as most_id from ledger_entry where run_id is not null group by 1 limit 1) m "
         "where e.entry_id in (m.least_id, m.most_id)", "ledger.accounts"),
+    "one side of a payment": ("update ledger_entry set amount_fen = amount_fen + 1 where entry_id in "
+        "(select entry_id from ledger_entry where source = 'payment' limit 1)", "ledger.balance"),
     "a case gone": ("delete from inpatient_case where case_id in (select case_id from run_case limit 1)", "run.cases"),
     "a digest": ("update inpatient_case set digest = sha256('x') where case_id in (select case_id from run_case limit 1)", "case.digest"),
     "an amount and its payer": ("update inpatient_case set total_fen = total_fen + 1, cash_fen = cash_fen + 1 where case_id in "

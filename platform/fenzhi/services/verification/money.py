@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Row
 
+from fenzhi.rules.clearing.annual_clearing import AnnualAccount, AnnualLine
 from fenzhi.rules.clearing.conservation import check_hospital
-from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.clearing.statement import DRAWN_OR_RETURNED, Account, StatementLine
+from fenzhi.rules.fund.ledger import LedgerAccount
 from fenzhi.rules.refusals import InvariantBroken
-from fenzhi.services.clearing.ledger import Balances, balances_of_lines
+from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import case_set, result_sha256, sha256
 from fenzhi.services.verification.findings import Verification
 from fenzhi.store.bulk import read_arrow
 from fenzhi.store.repositories import verification as store
 from fenzhi.store.session import Database, UnitOfWork
 
-_KINDS = ("month", "quarter")
-"""Runs whose statements have the shape of `StatementLine`; others are held to what is common to all."""
+_CREDITED = {
+    LedgerAccount.NOT_PREPAID: Account.NOT_PREPAID,
+    LedgerAccount.DEDUCTIONS: Account.DEDUCTIONS,
+    LedgerAccount.ASSESSMENT: Account.ASSESSMENT,
+    LedgerAccount.BANDS: Account.BANDS,
+    LedgerAccount.CASH_CUT: Account.CASH_CUT,
+    LedgerAccount.DEPOSIT: Account.DEPOSIT,
+    LedgerAccount.PAYABLE: Account.PAYABLE,
+}
+_DRAWN = "drawn_from_"
 _SUMMED = ("gross_fen", "cost_fen", "booked_fen")
 
 
@@ -31,6 +42,8 @@ async def verify_money(found: Verification, database: Database, uow: UnitOfWork,
     for run in runs:
         place = f"{area_code} {run.insurance} {run.pool_scope} {run.kind} {run.year}-{run.period:02d} {run.run_id}"
         await _verify_run(found, database, uow, run, place, codes)
+    for row in await store.unbalanced_sources(uow):
+        found.same("ledger.balance", f"{area_code} {row.source} {row.source_id}", int(row.fen), 0)
     for pool in sorted({(run.insurance, run.pool_scope, run.year) for run in runs if run.state == "published"}):
         own = [r for r in runs if r.state == "published" and (r.insurance, r.pool_scope, r.year) == pool]
         await _verify_accounts(found, uow, own, f"{area_code} {' '.join(map(str, pool))}", codes)
@@ -58,10 +71,9 @@ async def _verify_run(
             seen = f"{part}: manifest {str(manifest['cases'].get(part))[:80]}, stored cases {str(due.get(part))[:80]}"
             found.saw("run.cases", same, place, seen)
     statements = await store.statements(uow, run.run_id)
-    if run.kind in _KINDS:
-        await _verify_lines(found, database, uow, run, place, statements)
-        for name in _SUMMED:
-            found.same("run.totals", f"{place} {name}", summary.get(name), sum(getattr(s, name) for s in statements))
+    await _verify_lines(found, database, uow, run, place, statements)
+    for name in _SUMMED:
+        found.same("run.totals", f"{place} {name}", summary.get(name), sum(getattr(s, name) for s in statements))
     pool = summary.get("pool_fen", 0) + summary.get("draws_fen", 0)
     found.same("run.pool", place, pool, summary.get("gross_fen", 0) + summary.get("returns_fen", 0))
     found.same("run.pool", f"{place} pool", run.pool_fen, summary.get("pool_fen"))
@@ -96,9 +108,69 @@ async def _verify_lines(
     for (hospital, is_cleared), (cases, _) in totals.items():
         # Hospitals with nothing but pending cases have no statement.
         found.saw("run.totals", not is_cleared, f"{place} hospital {hospital}", f"{cases} cleared cases, no statement")
-    accounts = {Account(a["name"]): int(a["fen"]) for a in (run.summary or {}).get("accounts", ())}
+    stated, _ = _accounts(run)
     cases = await read_arrow(database, uow.scope, store.run_cases_sql(uow.scope.area, run.run_id))
-    found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, accounts, cases).hex())
+    annual = cast("list[AnnualLine]", [_StoredAnnual(row) for row in statements] if run.kind == "year" else [])
+    found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual).hex())
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredAnnual:
+    """What a stored statement of a year says below payable, as the result digest asks for it."""
+
+    row: Row[Any]
+
+    @property
+    def hospital(self) -> str:
+        return str(self.row.hospital_code)
+
+    def amount(self, account: AnnualAccount) -> int:
+        return int(getattr(self.row, f"{account.value}_fen"))
+
+
+def _accounts(run: Row[Any]) -> tuple[dict[Account, int], dict[LedgerAccount, int]]:
+    """The accounts that a run's summary states, and what reserve, adjustment and risk gave to bonuses."""
+    stated = {a["name"]: int(a["fen"]) for a in (run.summary or {}).get("accounts", ())}
+    drawn = {LedgerAccount(n.removeprefix(_DRAWN)): fen for n, fen in stated.items() if n.startswith(_DRAWN)}
+    return {Account(name): fen for name, fen in stated.items() if name in set(Account)}, drawn
+
+
+def due_balances(run: Row[Any], rows: Sequence[Row[Any]]) -> Balances:
+    """What the books should hold after a run, made again from its stored statements (应有余额). Units: fen, zeros left out.
+
+    Raises: KeyError, ValueError for statements of another shape.
+    """
+    stated, drawn = _accounts(run)
+    is_month = run.kind == "month"
+    found: Balances = {}
+
+    def book(hospital: int | None, account: LedgerAccount, fen: int) -> None:
+        place = (hospital, account.value)
+        found[place] = found.get(place, 0) + fen
+
+    book(None, LedgerAccount.FUND, sum(row.gross_fen for row in rows) if is_month else stated[Account.POOL])
+    for returned in () if is_month else DRAWN_OR_RETURNED:
+        book(None, LedgerAccount(returned.value), -stated.get(returned, 0))
+    for row in rows:
+        line, who = line_of(row), row.hospital_id
+        for credited, amount in _CREDITED.items():
+            book(who, credited, -line.amount(amount))
+        book(who, LedgerAccount.BONUSES, line.bonuses_fen)
+        if not is_month:
+            book(who, LedgerAccount.PAYABLE, line.offsets_fen)
+            book(who, LedgerAccount.RECEIVABLE, -line.offsets_fen)
+        if run.kind == "year":
+            for debit, credit, fen in (
+                (LedgerAccount.DEPOSIT, LedgerAccount.PAYABLE, row.deposit_released_fen),
+                (LedgerAccount.DEPOSIT, LedgerAccount.DEPOSIT_FORFEITED, row.deposit_forfeited_fen),
+                (LedgerAccount.PAYABLE, LedgerAccount.ADVANCE, row.advance_fen),
+            ):
+                book(who, debit, fen)
+                book(who, credit, -fen)
+    for drawn_from, fen in drawn.items():
+        book(None, drawn_from, fen)
+        book(None, LedgerAccount.BONUSES_FINANCED, -fen)
+    return {place: fen for place, fen in found.items() if fen}
 
 
 def line_of(row: Row[Any]) -> StatementLine:
@@ -141,16 +213,10 @@ async def _verify_accounts(
     found: Verification, uow: UnitOfWork, runs: Sequence[Row[Any]], pool: str, codes: Mapping[int, str]
 ) -> None:
     """What the ledger holds over a run and the runs it replaced is what the run's statements stand for, account by account."""
-    numbers = {code: number for number, code in codes.items()}
     for run in runs:
-        if run.kind not in _KINDS:
-            continue
-        replaced = _replaced(run, runs)
-        posted = await store.posted(uow, [run.run_id, *replaced])
+        posted = await store.posted(uow, [run.run_id, *_replaced(run, runs)])
         try:
-            lines = [line_of(row) for row in await store.statements(uow, run.run_id)]
-            accounts = {Account(a["name"]): int(a["fen"]) for a in (run.summary or {}).get("accounts", ())}
-            due: Balances = balances_of_lines(lines, accounts, numbers)
+            due = due_balances(run, await store.statements(uow, run.run_id))
         except (KeyError, ValueError, TypeError) as exc:
             found.saw(
                 "ledger.accounts", False, f"{pool} {run.run_id}", f"no balances follow: {type(exc).__name__} {exc}"
@@ -168,7 +234,7 @@ def _replaced(run: Row[Any], runs: Sequence[Row[Any]]) -> list[Any]:
         return []
     earlier = {one[0] for one in run.manifest.get("earlier_runs", ())}
     known = [other for other in runs if str(other.run_id) in earlier]
-    if _is_cumulative(run):
+    if run.kind == "year" or _is_cumulative(run):
         return [other.run_id for other in known]
     return [other.run_id for other in known if other.kind == "month" and (other.period + 2) // 3 == run.period]
 

@@ -33,7 +33,7 @@ async def settled_runs(uow: UnitOfWork) -> Sequence[Row[Any]]:
     """Every run of the area that was computed, in order of start."""
     return await uow.rows(
         text(
-            """select * from clearing_run where area_id = :area and state in ('computed', 'approved', 'published', 'voided')
+            """select * from clearing_run where area_id = :area and state in ('computed', 'issued', 'approved', 'published', 'voided')
                order by run_id"""
         ),
         {"area": uow.scope.area},
@@ -62,6 +62,17 @@ async def posted(uow: UnitOfWork, run_ids: Sequence[Any]) -> dict[tuple[int | No
         {"area": uow.scope.area, "runs": list(run_ids)},
     )
     return {(row.hospital_id, row.account): int(row.fen) for row in rows}
+
+
+async def unbalanced_sources(uow: UnitOfWork) -> Sequence[Row[Any]]:
+    """Whatever but a run wrote to the books and does not sum to zero: payments, advances, budgets, openings, debts."""
+    return await uow.rows(
+        text(
+            """select source, source_id, sum(amount_fen)::bigint as fen from ledger_entry
+               where area_id = :area and run_id is null group by 1, 2 having sum(amount_fen) <> 0 order by 1, 2"""
+        ),
+        {"area": uow.scope.area},
+    )
 
 
 async def run_case_totals(uow: UnitOfWork, run_id: Any) -> dict[tuple[int, bool], tuple[int, int]]:
@@ -208,9 +219,9 @@ ORPHANS: tuple[tuple[str, str, str], ...] = (
     (
         "ledger entry of a run that was never computed",
         "e.entry_id::text",
-        """ledger_entry e where e.area_id = :area and not exists (
+        """ledger_entry e where e.area_id = :area and e.run_id is not null and not exists (
              select from clearing_run x where x.area_id = e.area_id and x.run_id = e.run_id
-               and x.state in ('computed', 'approved', 'published', 'voided'))""",
+               and x.state in ('computed', 'issued', 'approved', 'published', 'voided'))""",
     ),
     (
         "ledger entry of no hospital",
@@ -310,7 +321,7 @@ async def jobs_without_effect(uow: UnitOfWork) -> Sequence[Row[Any]]:
                select 'run ' || x.run_id, x.state || ' but job ' || j.state
                  from clearing_run x join job j on j.job_id = x.job_id
                 where x.area_id = :area and (x.state = 'computing' and j.state = 'done'
-                   or x.state in ('computed', 'approved', 'published') and j.state <> 'done')"""
+                   or x.state in ('computed', 'issued', 'approved', 'published') and j.state <> 'done')"""
         ),
         {"area": uow.scope.area},
     )
