@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import importlib
 import json
 import time
 from typing import Annotated, cast
@@ -15,12 +14,10 @@ from rich.markup import escape
 
 from fenzhi.cli.status import running_status
 from fenzhi.services.verification.findings import CHECKS
-from fenzhi.services.verification.verify import Audit, Verified, verify_database
+from fenzhi.services.verification.verify import Verified, verify_database
 from fenzhi.settings import Settings
 
 SOUND, DAMAGED = 0, 2
-_AUDIT = ("fenzhi.services.audit.verification", "verify_audit_chain")
-"""Where the audit's own verification lives: a function `(found, owner_dsn, app_dsn)` that reports under `audit.chain`."""
 
 
 def verify(
@@ -52,7 +49,7 @@ def verify(
         owner_dsn, app_dsn = status.owner_dsn, status.app_dsn
     asked = Verified(owner_dsn, app_dsn, head_revision(), administrator_dsn, master_key(settings), originals, seed)
     began = time.monotonic()
-    found = asyncio.run(verify_database(asked, audit_verifier(owner_dsn, app_dsn)))
+    found = asyncio.run(verify_database(asked))
     report = {**found.report(), "seconds": round(time.monotonic() - began, 1)}
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=1))
@@ -67,16 +64,6 @@ def master_key(settings: Settings) -> bytes:
         return settings.master_key_bytes()
     kept = settings.state_dir / "keys" / "master.key"
     return base64.b64decode(kept.read_text(encoding="ascii").strip()) if kept.exists() else b""
-
-
-def audit_verifier(owner_dsn: str, app_dsn: str) -> Audit | None:
-    """The audit's own verification, where this release has one (审计核验)."""
-    module, function = _AUDIT
-    try:
-        verify_chain = getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError:
-        return None
-    return cast(Audit, lambda found: verify_chain(found, owner_dsn, app_dsn))
 
 
 def _tell(report: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ from fenzhi.cli.backup.keys import key_check, unseal_keys
 from fenzhi.cli.backup.take import FORMAT, MANIFEST, check_manifest, passphrase
 from fenzhi.cli.database_roles import APPLICATION, OWNER
 from fenzhi.cli.server_home import ServerHome, reachable_by_others
-from fenzhi.cli.verify import audit_verifier, master_key
+from fenzhi.cli.verify import master_key
 from fenzhi.rules.refusals import Conflict
 from fenzhi.settings import Settings
 
@@ -282,7 +282,7 @@ def _verified(cluster: Cluster, facts: dict[str, Any], master: bytes, originals:
     database = facts["database"]
     owner_dsn, app_dsn = cluster.dsn(OWNER, database), cluster.dsn(APPLICATION, database)
     asked = Verified(owner_dsn, app_dsn, head_revision(), cluster.dsn("postgres", database), master, originals)
-    return asyncio.run(verify_database(asked, audit_verifier(owner_dsn, app_dsn))).report()
+    return asyncio.run(verify_database(asked)).report()
 
 
 def _key_in(files: dict[str, bytes]) -> bytes:

@@ -6,10 +6,10 @@ more than the application's rights is looked at only where such an address is gi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.access.scope import SEQUENCER_SCOPE, DatabaseRole, Scope
+from fenzhi.services.audit import chain
 from fenzhi.services.verification.findings import Verification
 from fenzhi.services.verification.money import verify_money
 from fenzhi.services.verification.originals import verify_batches
@@ -18,9 +18,6 @@ from fenzhi.store.repositories import verification as store
 from fenzhi.store.schema_check import NEEDED_TRIGGERS, rows_of_no_tenant, schema_facts
 from fenzhi.store.session import Database, UnitOfWork
 from fenzhi.store.wall_check import check_walls
-
-Audit = Callable[[Verification], Awaitable[None]]
-"""Looks at the audit chain and says so under `audit.chain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Verified:
     seed: int = 1
 
 
-async def verify_database(asked: Verified, audit: Audit | None = None) -> Verification:
+async def verify_database(asked: Verified) -> Verification:
     """Verify a database (核验数据库).
 
     Raises: whatever the database raises when it cannot be asked; what is damaged is a finding, not an error.
@@ -69,14 +66,21 @@ async def verify_database(asked: Verified, audit: Audit | None = None) -> Verifi
             found.saw("jobs.states", not faults, "all jobs", f"{len(faults)} of {total}")
             for row in faults:
                 found.saw("jobs.states", False, f"job {row.job_id}", f"{row.state}, {row.fault}")
+        async with database.snapshot(SEQUENCER_SCOPE) as uow:
+            await _verify_audit(found, uow, keyring)
     finally:
         await database.close()
     found.figures |= {"areas": len(areas), "jobs": total}
-    if audit is None:
-        found.left_out["audit.chain"] = "this release has no audit chain"
-    else:
-        await audit(found)
     return found
+
+
+async def _verify_audit(found: Verification, uow: UnitOfWork, keyring: Keyring | None) -> None:
+    """The chain against itself and the anchors kept beside it; anchors kept outside are `fenzhi audit verify`'s."""
+    checked = await chain.verify_within(uow, keyring, ())
+    found.saw("audit.chain", checked.holds, f"{checked.links} links, {checked.anchors} anchors")
+    for one in checked.findings:
+        found.saw("audit.chain", False, f"link {one.seq}", one.en)
+    found.figures["audit_events_waiting"] = checked.waiting
 
 
 async def _verify_schema(found: Verification, asked: Verified) -> None:
