@@ -52,6 +52,24 @@ class BulkConnection:
                 for name in named:
                     self._connection.unregister(name)
 
+    def keep(self, name: str, statement: str, tables: Mapping[str, pa.Table | pa.RecordBatchReader]) -> None:
+        """Keep the answer of a statement as a table of this connection (留存中间表), until it is closed or dropped."""
+        named: list[str] = []
+        with self._typed(name):
+            try:
+                for one, table in tables.items():
+                    self._connection.register(one, table)
+                    named.append(one)
+                self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS {statement}")
+            finally:
+                for one in named:
+                    self._connection.unregister(one)
+
+    def drop(self, name: str) -> None:
+        """Let go of a table that was kept (删除中间表)."""
+        with self._typed(name):
+            self._connection.execute(f"DROP TABLE {name}")
+
     @contextmanager
     def _typed(self, doing: str) -> Iterator[None]:
         try:

@@ -21,7 +21,8 @@ EXCEL_DATE = "excel"
 
 TOP = (
     "version", "file", "missing", "case_id", "principal_diagnosis", "procedures", "discharge_date", "cost", "los_days",
-    "hospital", "level", "coefficient", "set_aside",
+    "hospital", "level", "coefficient", "set_aside", "secondary_diagnoses", "age", "age_days", "icu_days", "died",
+    "drug_cost", "consumable_cost",
 )  # fmt: skip
 FILE = ("delimiter", "encoding", "quote", "header", "compression")
 SOURCE = ("column",)
@@ -29,6 +30,8 @@ CODES = ("column", "columns", "separator", "letters", "dot")
 PRINCIPAL = (*CODES, "shape", "key_characters")
 DATES = ("column", "formats")
 COST = ("column", "unit", "thousands", "more_decimals")
+SECONDARY = ("column", "columns")
+DIED = ("column", "equals")
 SKIP = ("column", "equals", "reason")
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "file": FILE,
@@ -41,6 +44,13 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "hospital": SOURCE,
     "level": SOURCE,
     "coefficient": SOURCE,
+    "secondary_diagnoses": SECONDARY,
+    "age": SOURCE,
+    "age_days": SOURCE,
+    "icu_days": SOURCE,
+    "died": DIED,
+    "drug_cost": SOURCE,
+    "consumable_cost": SOURCE,
 }
 _KEY_CHARACTERS = tuple(str(one) for one in range(1, 41))
 _REASON = re.compile(r"[a-z][a-z0-9_]{1,60}", re.ASCII)
@@ -85,6 +95,16 @@ class ColumnMap:
     hospital: str | None = None
     level: str | None = None
     coefficient: str | None = None
+    secondary_diagnoses: tuple[str, ...] = ()
+    """Columns of the other diagnoses, whatever stands between the codes of a cell."""
+    age: str | None = None
+    age_days: str | None = None
+    icu_days: str | None = None
+    died: str | None = None
+    died_values: tuple[str, ...] = ()
+    drug_cost: str | None = None
+    """In the unit of the cost, as the next one."""
+    consumable_cost: str | None = None
     set_aside: tuple[SkipRule, ...] = ()
     missing: tuple[str, ...] = ("",)
     delimiter: str = ","
@@ -104,8 +124,15 @@ class ColumnMap:
             self.hospital,
             self.level,
             self.coefficient,
+            self.age,
+            self.age_days,
+            self.icu_days,
+            self.died,
+            self.drug_cost,
+            self.consumable_cost,
         )
-        named = (*self.principal_diagnosis.columns, *procedures, *single, *(rule.column for rule in self.set_aside))
+        codes = (*self.principal_diagnosis.columns, *procedures, *self.secondary_diagnoses)
+        named = (*codes, *single, *(rule.column for rule in self.set_aside))
         return tuple(dict.fromkeys(column for column in named if column is not None))
 
 
@@ -156,6 +183,17 @@ class _Reader:
             return None
         date = self._section(document, "discharge_date")
         cost = self._section(document, "cost")
+        died = self._section(document, "died")
+        secondary = self._section(document, "secondary_diagnoses", needs_column=False) or {}
+        others = [secondary["column"]] if isinstance(secondary.get("column"), str) else secondary.get("columns", [])
+        if not _is_texts(others):
+            self._fault(
+                "secondary_diagnoses",
+                str(others),
+                "须以 column 或 columns 指明列。",
+                "Name its column, or its columns.",
+            )
+            others = []
         form = self._section(document, "file", needs_column=False) or {}
         formats = self._texts(date, "discharge_date", "formats", ("%Y-%m-%d",)) if date else ()
         for one in formats:
@@ -200,6 +238,14 @@ class _Reader:
             hospital=_column(self._section(document, "hospital")),
             level=_column(self._section(document, "level")),
             coefficient=_column(self._section(document, "coefficient")),
+            secondary_diagnoses=tuple(others),
+            age=_column(self._section(document, "age")),
+            age_days=_column(self._section(document, "age_days")),
+            icu_days=_column(self._section(document, "icu_days")),
+            died=_column(died),
+            died_values=self._texts(died, "died", "equals", ("1",)) if died else (),
+            drug_cost=_column(self._section(document, "drug_cost")),
+            consumable_cost=_column(self._section(document, "consumable_cost")),
             set_aside=self._skips(document.get("set_aside", [])),
             missing=tuple(dict.fromkeys(["", *missing])),
             delimiter=delimiter,

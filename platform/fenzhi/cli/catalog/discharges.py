@@ -24,7 +24,7 @@ from fenzhi.rules.refusals import DataRefused, Refusal
 BROKEN_SHOWN = 20
 _BLOCK_BYTES = 4 << 20
 _BLANKS = " \t\u3000\u00a0"
-_ICD10 = r"[A-Z][0-9][0-9A-Z](\.[0-9A-Za-z][0-9A-Za-z.+*]*)?"
+ICD10 = r"[A-Z][0-9][0-9A-Z](\.[0-9A-Za-z][0-9A-Za-z.+*]*)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,14 +306,20 @@ def _set_sum(key: tuple[str, str], members: list[dict[str, Any]]) -> SetSum:
     )
 
 
-def _cells_statement(reader: DischargeReader, columns: ColumnMap, *, by_year: bool) -> str:
-    """Rows → sums of rows whose code cells are the same text (按原文单元格汇总)."""
-    cost = _cell(reader, columns, str(columns.cost))
-    fen, readable = _fen(columns)
-    date = _cell(reader, columns, columns.discharge_date) if columns.discharge_date else "''"
-    los = _cell(reader, columns, columns.los_days) if columns.los_days else "''"
+def judged_rows(
+    reader: DischargeReader, columns: ColumnMap, *, by_year: bool, more: Mapping[str, str] | None = None
+) -> str:
+    """The opening of a statement over `rows` that ends in `judged` (逐行判定): skipped, dx_cell, px_cell, year, fen, day_reason,
+    cost_reason, los, and whatever `more` names, each an expression over the columns of the file.
+    """
+    carried = "".join(f", {expression} AS {name}" for name, expression in (more or {}).items())
+    names = "".join(f", {name}" for name in more or {})
+    cost = cell_text(reader, columns, str(columns.cost))
+    fen, readable = fen_of(columns)
+    date = cell_text(reader, columns, columns.discharge_date) if columns.discharge_date else "''"
+    los = cell_text(reader, columns, columns.los_days) if columns.los_days else "''"
     skip = " ".join(
-        f"WHEN {_trimmed(reader.name(rule.column))} IN ({_list(rule.equals)}) THEN {_text(rule.reason)}"
+        f"WHEN {_trimmed(reader.name(rule.column))} IN ({quoted_list(rule.equals)}) THEN {quoted(rule.reason)}"
         for rule in columns.set_aside
     )
     dated = columns.discharge_date is not None
@@ -322,21 +328,26 @@ def _cells_statement(reader: DischargeReader, columns: ColumnMap, *, by_year: bo
         f"CASE WHEN cost_text = '' THEN 'cost_missing' WHEN NOT ({readable}) OR fen IS NULL THEN 'cost_unreadable' "
         "WHEN fen <= 0 THEN 'cost_not_positive' ELSE '' END"
     )
-    dx = [_cell(reader, columns, one) for one in columns.principal_diagnosis.columns]
-    px = [_cell(reader, columns, one) for one in (columns.procedures.columns if columns.procedures else ())]
+    dx = [cell_text(reader, columns, one) for one in columns.principal_diagnosis.columns]
+    px = [cell_text(reader, columns, one) for one in (columns.procedures.columns if columns.procedures else ())]
     return f"""
 WITH cells AS (
-  SELECT {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped, {_joined(dx)} AS dx_cell, {_joined(px)} AS px_cell,
-         {cost} AS cost_text, {date} AS date_text, {los} AS los_text FROM rows
+  SELECT {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped, {joined(dx)} AS dx_cell, {joined(px)} AS px_cell,
+         {cost} AS cost_text, {date} AS date_text, {los} AS los_text{carried} FROM rows
 ), parsed AS (
-  SELECT *, {_cleaned("cost_text", columns)} AS cost_clean, {_day(columns) if dated else "NULL"} AS day FROM cells
+  SELECT *, {cleaned("cost_text", columns)} AS cost_clean, {day_of(columns) if dated else "NULL"} AS day FROM cells
 ), valued AS (
   SELECT *, {fen} AS fen FROM parsed
 ), judged AS (
   SELECT skipped, dx_cell, px_cell, {"coalesce(extract(year FROM day), 0)" if by_year else "0"} AS year, fen,
          {day_reason if dated else "''"} AS day_reason, {cost_reason} AS cost_reason,
-         try_cast(los_text AS INTEGER) AS los FROM valued
-)
+         try_cast(los_text AS INTEGER) AS los{names} FROM valued
+)"""
+
+
+def _cells_statement(reader: DischargeReader, columns: ColumnMap, *, by_year: bool) -> str:
+    """Rows → sums of rows whose code cells are the same text (按原文单元格汇总)."""
+    return f"""{judged_rows(reader, columns, by_year=by_year)}
 SELECT skipped, dx_cell, px_cell, CAST(year AS INTEGER) AS year, day_reason, cost_reason, count(*) AS n,
        CAST(coalesce(sum(CASE WHEN cost_reason = '' THEN fen ELSE 0 END), 0) AS VARCHAR) AS total,
        CAST(coalesce(sum(CASE WHEN cost_reason = '' THEN CAST(fen AS HUGEINT) * fen ELSE 0 END), 0) AS VARCHAR) AS squares,
@@ -347,11 +358,11 @@ FROM judged GROUP BY ALL"""
 def _sums_statement(columns: ColumnMap, years: tuple[int, ...] | None, *, judged: bool) -> str:
     """Sums by cell text → sums by diagnosis key and sorted procedure set (按诊断与手术操作组合汇总)."""
     principal = columns.principal_diagnosis
-    dx = f"coalesce({_codes('dx_cell', principal, 3)}[1], '')"
+    dx = f"coalesce({codes_in('dx_cell', principal, 3)}[1], '')"
     px = "''"
     if columns.procedures is not None:
-        px = f"array_to_string(list_sort(list_distinct({_codes('px_cell', columns.procedures, 2)})), '+')"
-    shape = f"NOT regexp_full_match(coded.code, {_text(_ICD10)})" if principal.shape == "icd10" else "false"
+        px = f"array_to_string(list_sort(list_distinct({codes_in('px_cell', columns.procedures, 2)})), '+')"
+    shape = f"NOT regexp_full_match(coded.code, {quoted(ICD10)})" if principal.shape == "icd10" else "false"
     table = "WHEN codes.code IS NULL THEN 'principal_diagnosis_unknown' WHEN codes.gray THEN 'principal_diagnosis_gray'"
     outside = f"WHEN year NOT IN ({', '.join(str(one) for one in years)}) THEN 'year_without_weight'" if years else ""
     return f"""
@@ -371,68 +382,74 @@ FROM reasoned GROUP BY 1, 2, 3, 4"""
 
 
 def _trimmed(name: str) -> str:
-    return f"trim({name}, {_text(_BLANKS)})"
+    return f"trim({name}, {quoted(_BLANKS)})"
 
 
-def _cell(reader: DischargeReader, columns: ColumnMap, column: str) -> str:
+def cell_text(reader: DischargeReader, columns: ColumnMap, column: str) -> str:
+    """A mapped column without blanks and missing marks (单元格文本)."""
     marks = [mark for mark in columns.missing if mark != ""]
     text = _trimmed(reader.name(column))
-    return f"CASE WHEN {text} IN ({_list(marks)}) THEN '' ELSE {text} END" if marks else text
+    return f"CASE WHEN {text} IN ({quoted_list(marks)}) THEN '' ELSE {text} END" if marks else text
 
 
 _CELL_MARK = "\x1f"
 """Stands between the cells of several columns (多列之间的记号)."""
 
 
-def _joined(cells: list[str]) -> str:
-    return "''" if not cells else cells[0] if len(cells) == 1 else f"concat_ws({_text(_CELL_MARK)}, {', '.join(cells)})"
+def joined(cells: list[str]) -> str:
+    """The cells of several columns as one (多列合一)."""
+    return (
+        "''" if not cells else cells[0] if len(cells) == 1 else f"concat_ws({quoted(_CELL_MARK)}, {', '.join(cells)})"
+    )
 
 
-def _codes(cell: str, codes: CodeColumns, dot_after: int) -> str:
+def codes_in(cell: str, codes: CodeColumns, dot_after: int) -> str:
     """The codes of a cell as a list, in their order, blanks left out (代码列表)."""
     first, *others = (*codes.separators, *([_CELL_MARK] if len(codes.columns) > 1 else [])) or (_CELL_MARK,)
     text = cell
     for other in others:
-        text = f"replace({text}, {_text(other)}, {_text(first)})"
-    one = f"trim(one, {_text(_BLANKS)})"
+        text = f"replace({text}, {quoted(other)}, {quoted(first)})"
+    one = f"trim(one, {quoted(_BLANKS)})"
     if codes.letters == "insurance":
         raised = f"replace(upper({one}), 'X', 'x')"
         one = f"upper(left({raised}, 1)) || substr({raised}, 2)" if dot_after == 3 else raised
     if codes.dot == "absent":
         one = f"CASE WHEN length({one}) > {dot_after} AND NOT contains({one}, '.') THEN left({one}, {dot_after}) || '.' || substr({one}, {dot_after + 1}) ELSE {one} END"
     return (
-        f"list_filter(list_transform(string_split({text}, {_text(first)}), lambda one: {one}), lambda one: one <> '')"
+        f"list_filter(list_transform(string_split({text}, {quoted(first)}), lambda one: {one}), lambda one: one <> '')"
     )
 
 
-def _cleaned(name: str, columns: ColumnMap) -> str:
+def cleaned(name: str, columns: ColumnMap) -> str:
+    """An amount without its sign of money and its separators (金额文本)."""
     text = f"ltrim({name}, '¥￥$ ')"
     if columns.thousands:
         mark = columns.thousands
         grouped = "[+-]?[0-9]{1,3}(" + _escaped(mark) + r"[0-9]{3})+(\.[0-9]*)?"
-        return f"CASE WHEN regexp_full_match({text}, {_text(grouped)}) THEN replace({text}, {_text(mark)}, '') ELSE {text} END"
+        return f"CASE WHEN regexp_full_match({text}, {quoted(grouped)}) THEN replace({text}, {quoted(mark)}, '') ELSE {text} END"
     return text
 
 
-def _fen(columns: ColumnMap) -> tuple[str, str]:
+def fen_of(columns: ColumnMap) -> tuple[str, str]:
     """The expression of an amount in fen over `cost_clean`, and the condition that it can be read exactly (金额转分)."""
     places = UNIT_PLACES[columns.cost_unit]
     plain = r"[+-]?([0-9]{1,13}(\.[0-9]*)?|\.[0-9]+)"
     whole = "split_part(cost_clean, '.', 1)"
     decimals = "split_part(cost_clean, '.', 2)"
     kept = f"rpad(left({decimals}, {places}), {places}, '0')"
-    digits = f"CASE WHEN regexp_full_match(cost_clean, {_text(plain)}) THEN try_cast({whole} || {kept} AS BIGINT) END"
+    digits = f"CASE WHEN regexp_full_match(cost_clean, {quoted(plain)}) THEN try_cast({whole} || {kept} AS BIGINT) END"
     if places == 0:
-        digits = f"CASE WHEN regexp_full_match(cost_clean, {_text(plain)}) THEN try_cast({whole} AS BIGINT) END"
+        digits = f"CASE WHEN regexp_full_match(cost_clean, {quoted(plain)}) THEN try_cast({whole} AS BIGINT) END"
     if columns.round_more_decimals:
         up = f"CASE WHEN substr({decimals}, {places + 1}, 1) >= '5' THEN CASE WHEN cost_clean LIKE '-%' THEN -1 ELSE 1 END ELSE 0 END"
         return f"({digits}) + ({up})", "true"
     return digits, f"rtrim(substr({decimals}, {places + 1}), '0') = ''"
 
 
-def _day(columns: ColumnMap) -> str:
+def day_of(columns: ColumnMap) -> str:
+    """The day a date text says, by the first format that reads it (日期)."""
     formats = [one for one in columns.date_formats if one != EXCEL_DATE]
-    parts = [f"CAST(try_strptime(date_text, [{_list(formats)}]) AS DATE)"] if formats else []
+    parts = [f"CAST(try_strptime(date_text, [{quoted_list(formats)}]) AS DATE)"] if formats else []
     if EXCEL_DATE in columns.date_formats:
         parts.append("DATE '1899-12-30' + try_cast(split_part(date_text, '.', 1) AS INTEGER)")
     return f"coalesce({', '.join(parts)})"
@@ -442,12 +459,14 @@ def _escaped(mark: str) -> str:
     return "".join(f"\\{sign}" if not sign.isalnum() else sign for sign in mark)
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as SQL writes it (SQL 文本)."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def _list(values: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(_text(value) for value in values)
+def quoted_list(values: tuple[str, ...] | list[str]) -> str:
+    """Texts as a list of SQL (SQL 文本列表)."""
+    return ", ".join(quoted(value) for value in values)
 
 
 def _refused(code: str, where: str, saw: str, why: tuple[str, str], remedy: tuple[str, str]) -> DataRefused:
@@ -458,11 +477,11 @@ def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
     """Numbered rows (`ordinal`) → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level, coefficient."""
 
     def cell(column: str | None) -> str:
-        return _cell(reader, columns, column) if column is not None else "''"
+        return cell_text(reader, columns, column) if column is not None else "''"
 
-    fen, readable = _fen(columns)
+    fen, readable = fen_of(columns)
     skip = " ".join(
-        f"WHEN {_trimmed(reader.name(rule.column))} IN ({_list(rule.equals)}) THEN {_text(rule.reason)}"
+        f"WHEN {_trimmed(reader.name(rule.column))} IN ({quoted_list(rule.equals)}) THEN {quoted(rule.reason)}"
         for rule in columns.set_aside
     )
     dx = [cell(one) for one in columns.principal_diagnosis.columns]
@@ -476,12 +495,12 @@ def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
     return f"""
 WITH cells AS (
   SELECT ordinal, {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped,
-         {_joined(dx)} AS dx_cell, {_joined(px)} AS px_cell, {cell(columns.cost)} AS cost_text,
+         {joined(dx)} AS dx_cell, {joined(px)} AS px_cell, {cell(columns.cost)} AS cost_text,
          {", ".join(f"{cell(column)} AS {name}" for name, column in named.items())} FROM rows
-), parsed AS (SELECT *, {_cleaned("cost_text", columns)} AS cost_clean FROM cells
+), parsed AS (SELECT *, {cleaned("cost_text", columns)} AS cost_clean FROM cells
 ), valued AS (SELECT *, {fen} AS fen FROM parsed)
-SELECT ordinal, skipped, coalesce({_codes("dx_cell", columns.principal_diagnosis, 3)}[1], '') AS code,
-       {_codes("px_cell", columns.procedures, 2) if columns.procedures else "CAST([] AS VARCHAR[])"} AS procedures,
+SELECT ordinal, skipped, coalesce({codes_in("dx_cell", columns.principal_diagnosis, 3)}[1], '') AS code,
+       {codes_in("px_cell", columns.procedures, 2) if columns.procedures else "CAST([] AS VARCHAR[])"} AS procedures,
        fen, cost_text, case_id, hospital, level, coefficient,
        CASE WHEN cost_text = '' THEN 'cost_missing' WHEN NOT ({readable}) OR fen IS NULL THEN 'cost_unreadable' ELSE '' END AS cost_reason
 FROM valued ORDER BY ordinal"""
