@@ -11,6 +11,9 @@ def test_the_same_seed_gives_the_same_groups_and_every_row_is_accounted_for() ->
     includes = one["includes"]
     assert isinstance(includes, dict) and includes["groups"] > 0
     assert includes["used"] + sum(includes["set_aside"].values()) == 3_000
+    mine, twin = one["by_method"], same["by_method"]
+    assert isinstance(mine, dict) and isinstance(twin, dict) and mine["groups"] > 0
+    assert mine["result_sha256"] == twin["result_sha256"]
     assert set(one) == {
         "cases",
         "seed",
@@ -20,5 +23,6 @@ def test_the_same_seed_gives_the_same_groups_and_every_row_is_accounted_for() ->
         "result_sha256",
         "floors",
         "ratios",
+        "by_method",
         "includes",
     }

@@ -65,6 +65,11 @@ class BulkConnection:
                 for one in named:
                     self._connection.unregister(one)
 
+    def delete(self, name: str, condition: str, using: str = "") -> None:
+        """Take rows out of a table that was kept (删除中间表的行)."""
+        with self._typed(name):
+            self._connection.execute(f"DELETE FROM {name}{f' USING {using}' if using else ''} WHERE {condition}")
+
     def drop(self, name: str) -> None:
         """Let go of a table that was kept (删除中间表)."""
         with self._typed(name):

@@ -15,9 +15,21 @@ from typing import Annotated
 
 import typer
 
-from fenzhi.cli.catalog.code_tables import read_diagnoses
+from fenzhi.cli.catalog.code_tables import read_diagnoses, read_procedures
 from fenzhi.cli.catalog.column_map import ColumnMap, read_column_map
 from fenzhi.cli.catalog.discharges import Discharges, answer_sums, sizes_of, sum_discharges
+from fenzhi.cli.catalog.formed_build import Formed, form_catalog
+from fenzhi.cli.catalog.formed_output import (
+    adequacy_json,
+    adequacy_of_formed,
+    catalog_file,
+    coefficients_csv,
+    formed_csv,
+    formed_json,
+    subtypes_csv,
+)
+from fenzhi.cli.catalog.method_file import BuildMethod, read_method
+from fenzhi.rules.catalog.adequacy import adequacy_page
 from fenzhi.rules.catalog.groups_from_sums import Deviation, GroupBySet, SetMethod, coverage_threshold, group_by_set
 from fenzhi.rules.catalog.score_derivation import WeightingBasis, cv_text
 from fenzhi.rules.quantities import decimal_places
@@ -136,12 +148,40 @@ def build(
         Path | None,
         typer.Option("--diagnoses", help="Code table; what it lacks or marks gray is set aside.", exists=True),
     ] = None,
+    method_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--method", help="A method file (docs/catalog.md): all of the rest by name.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    procedures: Annotated[
+        Path | None,
+        typer.Option("--procedures", help="Procedure table with classes, for comprehensive groups.", exists=True),
+    ] = None,
+    before: Annotated[
+        Path | None, typer.Option("--before", help="--out file of an earlier build: what moved and why.", exists=True)
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", help="Folder for catalog.csv, subtypes.csv, coefficients.csv and adequacy.md."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
 ) -> int:
     """Groups of 4-character diagnosis × exact procedure set from any discharge file (由病案文件建组)."""
     began = time.perf_counter()
+    if method_file is not None:
+        built = form_catalog(
+            file,
+            read_column_map(columns.read_text(encoding="utf-8-sig")),
+            (chosen := read_method(method_file.read_text(encoding="utf-8-sig"))),
+            gray=read_diagnoses(diagnoses) if diagnoses else None,
+            classes={code: one.procedure_class for code, one in read_procedures(procedures).items()}
+            if procedures
+            else None,
+        )
+        return _tell_formed(file, built, chosen, out, into, before, began, as_json=as_json)
     method = SetMethod(scale, score_places, _weights(weights) if weights else None, basis, deviation)
-    built = build_catalog(
+    found = build_catalog(
         file,
         read_column_map(columns.read_text(encoding="utf-8-sig")),
         method,
@@ -150,20 +190,20 @@ def build(
         gray=read_diagnoses(diagnoses) if diagnoses else None,
     )
     if out is not None:
-        out.write_bytes(groups_csv(built.groups))
+        out.write_bytes(groups_csv(found.groups))
     report = {
         "file": file.name,
-        "rows": built.discharges.rows,
-        "used": built.discharges.used,
-        "set_aside": dict(built.discharges.set_aside),
-        "threshold": built.threshold,
-        "groups": len(built.groups),
-        "grouped_rows": built.grouped_rows,
+        "rows": found.discharges.rows,
+        "used": found.discharges.used,
+        "set_aside": dict(found.discharges.set_aside),
+        "threshold": found.threshold,
+        "groups": len(found.groups),
+        "grouped_rows": found.grouped_rows,
         "below_threshold": {
-            "combinations": built.combinations - len(built.groups),
-            "rows": built.discharges.used - built.grouped_rows,
+            "combinations": found.combinations - len(found.groups),
+            "rows": found.discharges.used - found.grouped_rows,
         },
-        "overall_mean": decimal_places(built.overall_mean_fen / 100, 2),
+        "overall_mean": decimal_places(found.overall_mean_fen / 100, 2),
         "method": {
             "weights": {str(year): weight for year, weight in (method.weights or {}).items()} or "every case alike",
             "basis": method.basis.value if method.weights else "pooled",
@@ -171,8 +211,8 @@ def build(
             "scale": scale,
             "score_places": score_places,
         },
-        "adequacy": adequacy(built),
-        "broken_rows": [asdict(one) for one in built.discharges.broken],
+        "adequacy": adequacy(found),
+        "broken_rows": [asdict(one) for one in found.discharges.broken],
         "out": str(out) if out is not None else None,
         "seconds": round(time.perf_counter() - began, 3),
     }
@@ -180,11 +220,47 @@ def build(
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return 0
     print(
-        f"行 rows {report['rows']}，使用 used {report['used']}，剔除 set aside {built.discharges.rows - built.discharges.used}"
+        f"行 rows {report['rows']}，使用 used {report['used']}，剔除 set aside {found.discharges.rows - found.discharges.used}"
     )
-    for reason, count in built.discharges.set_aside.items():
+    for reason, count in found.discharges.set_aside.items():
         print(f"  {reason} {count}")
-    print(f"病种 groups {len(built.groups)}（阈值 threshold {built.threshold}），含病例 rows {built.grouped_rows}")
+    print(f"病种 groups {len(found.groups)}（阈值 threshold {found.threshold}），含病例 rows {found.grouped_rows}")
+    return 0
+
+
+def _tell_formed(
+    file: Path,
+    formed: Formed,
+    method: BuildMethod,
+    out: Path | None,
+    into: Path | None,
+    before: Path | None,
+    began: float,
+    *,
+    as_json: bool,
+) -> int:
+    report = adequacy_of_formed(formed, method, before)
+    if out is not None:
+        out.write_bytes(formed_csv(formed, method.score.scale))
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
+        (into / "catalog.csv").write_bytes(catalog_file(formed))
+        (into / "subtypes.csv").write_bytes(subtypes_csv(formed))
+        (into / "coefficients.csv").write_bytes(coefficients_csv(formed))
+        (into / "adequacy.md").write_text(adequacy_page(report, file.name), encoding="utf-8")
+    told = {"file": file.name} | formed_json(formed, method) | {"adequacy": adequacy_json(report)}
+    told["seconds"] = round(time.perf_counter() - began, 3)
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+        return 0
+    aside = formed.rows - formed.used
+    print(f"行 rows {formed.rows}，使用 used {formed.used}，剔除 set aside {aside}")
+    for reason, count in formed.set_aside.items():
+        print(f"  {reason} {count}")
+    print(f"病种 groups {len(formed.groups)}，含病例 rows {formed.grouped_rows}")
+    for reason, count in formed.ungrouped.items():
+        print(f"  {reason} {count}")
+    print(f"辅助分型 subtypes {len(formed.subtypes)}，变异系数超限病种 wide groups {len(report.wide)}")
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,13 @@ class FormedRows:
         self.set_aside: dict[str, int] = {}
         try:
             try:
-                self._units(reader, gray)
-                rows = DischargeReader(path, columns)
-                self._rows(rows)
+                self._units(DischargeReader(path, _code_columns(columns)), gray)
+                self._rows(reader)
             except EngineFailed as error:
                 raise reader.refusal(error) from error
-            self.rows, self.broken = rows.rows, rows.broken
-            if rows.broken_rows:
-                self.set_aside["row_broken"] = rows.broken_rows
+            self.rows, self.broken = reader.rows, reader.broken
+            if reader.broken_rows:
+                self.set_aside["row_broken"] = reader.broken_rows
             self._clean()
             if method.trim is not None:
                 self._trim(method.trim)
@@ -78,11 +78,13 @@ class FormedRows:
     def _units(self, reader: DischargeReader, gray: Mapping[str, bool] | None) -> None:
         """Distinct code cells with what they say; cells that may not be used count under their reason."""
         columns, principal = self._columns, self._columns.principal_diagnosis
-        by_year = self._method.weights is not None
+        dx_cells = joined([cell_text(reader, columns, one) for one in principal.columns])
+        px_cells = joined(
+            [cell_text(reader, columns, one) for one in (columns.procedures.columns if columns.procedures else ())]
+        )
         self.connection.keep(
-            "cells",
-            f"{judged_rows(reader, columns, by_year=by_year)} SELECT skipped, dx_cell, px_cell, day_reason, cost_reason, "
-            f"CAST(year AS INTEGER) AS year, count(*) AS n FROM judged GROUP BY ALL",
+            "distinct_cells",
+            f"SELECT DISTINCT {dx_cells} AS dx_cell, {px_cells} AS px_cell FROM rows",
             {"rows": reader.batches()},
         )
         dx = f"coalesce({codes_in('dx_cell', principal, 3)}[1], '')"
@@ -97,8 +99,7 @@ class FormedRows:
             judged = "WHEN codes.code IS NULL THEN 'principal_diagnosis_unknown' WHEN codes.gray THEN 'principal_diagnosis_gray'"
         self.connection.keep(
             "coded",
-            f"""WITH distinct_cells AS (SELECT DISTINCT dx_cell, px_cell FROM cells),
-coded AS (SELECT dx_cell, px_cell, {dx} AS code, {listed} AS listed FROM distinct_cells)
+            f"""WITH coded AS (SELECT dx_cell, px_cell, {dx} AS code, {listed} AS listed FROM distinct_cells)
 SELECT dx_cell, px_cell, left(coded.code, {principal.key_characters}) AS dx,
        array_to_string(list_sort(list_distinct(listed)), '+') AS key, coalesce(listed[1], '') AS main,
        CASE WHEN coded.code = '' THEN 'principal_diagnosis_missing' WHEN {shape} THEN 'principal_diagnosis_unreadable'
@@ -106,18 +107,7 @@ SELECT dx_cell, px_cell, left(coded.code, {principal.key_characters}) AS dx,
 FROM coded {"LEFT JOIN codes ON codes.code = coded.code" if gray is not None else ""}""",
             tables,
         )
-        years = (
-            f"WHEN year NOT IN ({', '.join(map(str, self._method.weights))}) THEN 'year_without_weight'"
-            if by_year and self._method.weights
-            else ""
-        )
-        counted = self.ask(
-            f"""SELECT CASE WHEN skipped <> '' THEN skipped WHEN coded.reason <> '' THEN coded.reason
-              WHEN day_reason <> '' THEN day_reason {years} WHEN cost_reason <> '' THEN cost_reason ELSE '' END AS why,
-              CAST(sum(n) AS BIGINT) AS n FROM cells JOIN coded USING (dx_cell, px_cell) GROUP BY why ORDER BY why"""
-        )
-        self.set_aside = {one["why"]: one["n"] for one in counted if one["why"]}
-        self.connection.drop("cells")
+        self.connection.drop("distinct_cells")
         self.connection.keep(
             "units",
             "SELECT CAST(row_number() OVER (ORDER BY dx, key, main) AS INTEGER) AS unit, "
@@ -127,7 +117,8 @@ FROM coded {"LEFT JOIN codes ON codes.code = coded.code" if gray is not None els
         )
         self.connection.keep(
             "cell_units",
-            "SELECT coded.dx_cell, coded.px_cell, units.unit FROM coded JOIN units USING (dx, key, main) WHERE reason = ''",
+            "SELECT coded.dx_cell, coded.px_cell, units.unit, coded.reason FROM coded "
+            "LEFT JOIN units ON coded.reason = '' AND units.dx = coded.dx AND units.key = coded.key AND units.main = coded.main",
             {},
         )
         self.connection.drop("coded")
@@ -145,44 +136,47 @@ FROM coded {"LEFT JOIN codes ON codes.code = coded.code" if gray is not None els
                 clean = cleaned(f"({cell_text(reader, columns, column)})", columns)
                 more[name] = f"coalesce({fen_of(columns)[0].replace('cost_clean', f'({clean})')}, 0)"
         kept += [f"CAST({name} AS {_TYPES[name]}) AS {name}" for name in more]
-        years = f" AND year IN ({', '.join(map(str, method.weights))})" if method.weights else ""
+        if method.subtypes:
+            # Only last year's rows are typed: only theirs keep their other diagnoses.
+            last = f"year = {max(method.weights)}" if method.weights else "true"
+            others = joined([cell_text(reader, columns, one) for one in columns.secondary_diagnoses])
+            more["others"] = others
+            kept.append(f"CASE WHEN {last} THEN others ELSE '' END AS others")
+            for name in ("age", "age_days", "icu_days", "died"):
+                column = getattr(columns, name)
+                if column is not None:
+                    said = cell_text(reader, columns, column)
+                    values = ", ".join(quoted(value) for value in columns.died_values)
+                    more[f"own_{name}"] = f"{said} IN ({values})" if name == "died" else f"try_cast({said} AS INTEGER)"
+                    kept.append(f"own_{name}")
+        outside = (
+            f"WHEN year NOT IN ({', '.join(map(str, method.weights))}) THEN 'year_without_weight'"
+            if method.weights
+            else ""
+        )
         self.connection.keep(
             "kept",
             f"{judged_rows(reader, columns, by_year=method.weights is not None, more=more)} "
-            f"SELECT {', '.join(kept)} FROM judged JOIN cell_units USING (dx_cell, px_cell) "
-            f"WHERE skipped = '' AND day_reason = '' AND cost_reason = ''{years}",
+            f"SELECT {', '.join(kept)}, CASE WHEN skipped <> '' THEN skipped WHEN reason <> '' THEN reason "
+            f"WHEN day_reason <> '' THEN day_reason {outside} WHEN cost_reason <> '' THEN cost_reason ELSE '' END AS why "
+            "FROM judged JOIN cell_units USING (dx_cell, px_cell)",
             {"rows": reader.batches()},
         )
+        self.connection.drop("cell_units")
+        counted = self.ask("SELECT why, count(*) AS n FROM kept WHERE why <> '' GROUP BY why ORDER BY why")
+        self.set_aside = {one["why"]: one["n"] for one in counted}
+        self.connection.delete("kept", "why <> ''")
 
     def keep_typed(self, open_: pa.Table, year: int) -> None:
-        """Keep `typed` (分型行): gid, fen, bits, gn, gtotal of the rows of a year in the groups of `open_`, read once more.
+        """Keep `typed` (分型行): gid, fen, bits, gn, gtotal of the rows of a year in the groups of `open_`.
 
-        `open_` has gid, principal (the subtypes its diagnosis allows, as bits), gn and gtotal. Only these rows pay for reading
-        their other diagnoses. Requires: `unit_groups` is kept.
+        `open_` has gid, principal (the subtypes its diagnosis allows, as bits), gn and gtotal. Requires: `unit_groups` is kept.
         """
-        reader = DischargeReader(self._path, self._columns)
-        columns, method = self._columns, self._method
-        texts = {"others": joined([cell_text(reader, columns, one) for one in columns.secondary_diagnoses])}
-        for name in ("age", "age_days", "icu_days", "died"):
-            column = getattr(columns, name)
-            if column is not None:
-                texts[f"{name}_text"] = cell_text(reader, columns, column)
-        stays = [f"year = {year}" if method.weights is not None else "true"]
-        if method.least_los is not None:
-            stays.append(f"los >= {method.least_los}")
-        if method.most_los is not None:
-            stays.append(f"los <= {method.most_los}")
-        bounds = ""
-        if method.trim is not None:
-            bounds = "JOIN unit_bounds USING (unit)"
-            stays.append("fen BETWEEN low AND high")
         self.connection.keep(
             "typed",
-            f"{judged_rows(reader, columns, by_year=method.weights is not None, more=texts)} "
-            f"SELECT gid, fen, ({_bits(columns, method)}) & principal AS bits, gn, gtotal FROM judged "
-            f"JOIN cell_units USING (dx_cell, px_cell) JOIN unit_groups USING (unit) JOIN open USING (gid) {bounds} "
-            f"WHERE skipped = '' AND day_reason = '' AND cost_reason = '' AND {' AND '.join(stays)}",
-            {"rows": reader.batches(), "open": open_},
+            f"SELECT gid, fen, ({_bits(self._method)}) & principal AS bits, gn, gtotal FROM kept "
+            f"JOIN unit_groups USING (unit) JOIN open USING (gid) WHERE year = {year}",
+            {"open": open_},
         )
 
     def _clean(self) -> None:
@@ -214,19 +208,46 @@ FROM coded {"LEFT JOIN codes ON codes.code = coded.code" if gray is not None els
         )
 
     def _take_out(self, reason: str, source: str = "kept") -> None:
-        counted = self.ask(f"SELECT {reason} AS why, count(*) AS n FROM {source} GROUP BY why ORDER BY why")
-        gone = {one["why"]: one["n"] for one in counted if one["why"]}
+        counted = self.ask(f"SELECT {reason} AS cause, count(*) AS n FROM {source} GROUP BY cause ORDER BY cause")
+        gone = {one["cause"]: one["n"] for one in counted if one["cause"]}
         if gone:
             self.set_aside |= gone
-            self.connection.keep("staying", f"SELECT kept.* FROM {source} WHERE {reason} = ''", {})
-            self.connection.keep("kept", "SELECT * FROM staying", {})
-            self.connection.drop("staying")
+            if source == "kept":
+                self.connection.delete("kept", f"({reason}) <> ''")
+            else:
+                self.connection.delete(
+                    "kept",
+                    "kept.unit = unit_bounds.unit AND (fen < unit_bounds.low OR fen > unit_bounds.high)",
+                    "unit_bounds",
+                )
+
+
+def _code_columns(columns: ColumnMap) -> ColumnMap:
+    """The map of the code columns alone (仅编码列): the first reading of a file needs no more."""
+    return replace(
+        columns,
+        cost=None,
+        discharge_date=None,
+        case_id=None,
+        los_days=None,
+        hospital=None,
+        level=None,
+        coefficient=None,
+        secondary_diagnoses=(),
+        age=None,
+        age_days=None,
+        icu_days=None,
+        died=None,
+        drug_cost=None,
+        consumable_cost=None,
+        set_aside=(),
+    )
 
 
 _TYPES = {"lvl": "UTINYINT", "drug": "BIGINT", "cons": "BIGINT"}
 
 
-def _bits(columns: ColumnMap, method: BuildMethod) -> str:
+def _bits(method: BuildMethod) -> str:
     """One bit for each subtype whose conditions on the row hold (分型条件位); a cost against its group is asked later."""
     index = " + ".join(
         f"CASE WHEN {_begins('others', codes)} THEN {weight} ELSE 0 END" for weight, codes in method.charlson
@@ -234,23 +255,22 @@ def _bits(columns: ColumnMap, method: BuildMethod) -> str:
     every = tuple(code for _, codes in method.charlson for code in codes)
     cci = f"CASE WHEN {_begins('others', every)} THEN {index} ELSE 0 END" if every else "0"
     return " + ".join(
-        f"CASE WHEN {_condition(columns, one, cci)} THEN {1 << place} ELSE 0 END"
-        for place, one in enumerate(method.subtypes)
+        f"CASE WHEN {_condition(one, cci)} THEN {1 << place} ELSE 0 END" for place, one in enumerate(method.subtypes)
     )
 
 
-def _condition(columns: ColumnMap, one: Subtype, cci: str) -> str:
+def _condition(one: Subtype, cci: str) -> str:
     parts = []
     if one.secondary:
         parts.append(_begins("others", one.secondary))
     if one.died:
-        parts.append(f"died_text IN ({', '.join(quoted(value) for value in columns.died_values)})")
+        parts.append("own_died")
     if one.least_los is not None:
         parts.append(f"los >= {one.least_los}")
     for name in ("age", "age_days", "icu_days"):
         bounds = getattr(one, name)
         if bounds is not None:
-            parts.append(f"try_cast({name}_text AS INTEGER) BETWEEN {bounds[0]} AND {bounds[1]}")
+            parts.append(f"own_{name} BETWEEN {bounds[0]} AND {bounds[1]}")
     if one.cci is not None:
         parts.append(f"({cci}) BETWEEN {one.cci[0]} AND {one.cci[1]}")
     return f"coalesce({' AND '.join(parts)}, false)" if parts else "true"
