@@ -49,9 +49,10 @@ from fenzhi_graphql.persisted import Operations, RequestRefused, read_body, requ
 from fenzhi_graphql.rate import Budgets, RateLimited, Rates
 from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
 from fenzhi_graphql.sign_in import SignIn
+from fenzhi_graphql.submission.national import national_routes
 from fenzhi_graphql.submission.rest import UPLOAD_MOST, submission_routes
 
-UPLOAD_PREFIXES = ("/v1/batches/", "/v1/code-tables/", "/v1/catalog-editions/")
+UPLOAD_PREFIXES = ("/v1/batches/", "/v1/code-tables/", "/v1/catalog-editions/", "/v1/nhsa/", "/v1/settlement-records")
 """Paths that take large bodies (上传路径)."""
 
 
@@ -210,6 +211,7 @@ def routes(cursor_key: bytes) -> list[Route]:
         Route("/healthz", healthz, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         *submission_routes(),
+        *national_routes(),
         *catalog_routes(),
         *job_routes(),
     ]

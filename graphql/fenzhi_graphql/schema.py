@@ -41,6 +41,8 @@ from fenzhi_graphql.scalars import SCALARS
 from fenzhi_graphql.scorecard.mutations import ScorecardMutation
 from fenzhi_graphql.scorecard.queries import ScorecardQuery
 from fenzhi_graphql.sight import WitnessingExecutor
+from fenzhi_graphql.submission.filing_mutations import FilingMutation
+from fenzhi_graphql.submission.filing_queries import FilingQuery
 from fenzhi_graphql.submission.mutations import SubmissionMutation
 from fenzhi_graphql.submission.personal import PersonalMutation
 from fenzhi_graphql.submission.queries import SubmissionQuery
@@ -57,6 +59,7 @@ QUERIES: tuple[type[Any], ...] = (
     PolicyQuery,
     CatalogQuery,
     SubmissionQuery,
+    FilingQuery,
     GroupingQuery,
     PointValueQuery,
     ClearingQuery,
@@ -72,6 +75,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     CatalogMutation,
     AreaCatalogMutation,
     SubmissionMutation,
+    FilingMutation,
     PointValueMutation,
     ClearingMutation,
     StatementMutation,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -16,12 +17,14 @@ from starlette.routing import Route
 
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.submission.verdict_price import Price
+from fenzhi.services.acts import Request as Order
 from fenzhi.services.acts import as_id
 from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.submission import lookups, parts
 from fenzhi.services.submission.annotated_workbook import annotated
 from fenzhi.services.submission.ownership import no_such_batch
 from fenzhi.services.submission.part_formats import XLSX_TYPE
+from fenzhi.services.submission.settlement_records import import_records
 from fenzhi.services.submission.template_workbook import template_workbook
 from fenzhi.services.submission.verdict_price import PriceBook
 from fenzhi_graphql.asgi import BodyTooLarge
@@ -193,6 +196,20 @@ def _workbook(content: bytes, name: str) -> Response:
     return Response(content, media_type=XLSX_TYPE, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
+async def settlement_records(request: Request) -> Response:
+    """`POST /v1/settlement-records`: import what the core system settled, one record a line, all or none."""
+    subject = await request.app.state.sign_in.subject(request)
+    body = await _whole_body(request)
+    order = Order(
+        "settlementRecordsImport",
+        request.headers.get("idempotency-key", ""),
+        {"sha256": hashlib.sha256(body).hexdigest()},
+        request.state.request_id,
+    )
+    answer = await import_records(request.app.state.platform, subject, order, body)
+    return JSONResponse({name: answer[name] for name in ("records", "repeated", "lists")}, status_code=201)
+
+
 def submission_routes() -> list[Route]:
     """The paths (路径)."""
     return [
@@ -200,5 +217,6 @@ def submission_routes() -> list[Route]:
         Route("/v1/batches/{batch}/parts/{part}", head_part, methods=["HEAD"]),
         Route("/v1/batches/{batch}/verdicts.ndjson", verdicts, methods=["GET"]),
         Route("/v1/batches/{batch}/annotated.xlsx", annotated_part, methods=["GET"]),
+        Route("/v1/settlement-records", settlement_records, methods=["POST"]),
         Route("/v1/templates/settlement-lists.xlsx", template, methods=["GET"]),
     ]

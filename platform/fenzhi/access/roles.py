@@ -25,6 +25,7 @@ class Role(StrEnum):
     COUNTY_AUDITOR = "county_auditor"  # 县审核
     COUNTY_SETTLEMENT_CLERK = "county_settlement_clerk"  # 县结算经办（受委托）
     COUNTY_SETTLEMENT_APPROVER = "county_settlement_approver"  # 县结算审批（受委托）
+    HOSPITAL_DEPARTMENT = "hospital_department"  # 科室填报
     HOSPITAL_SUBMITTER = "hospital_submitter"  # 医院上报
     HOSPITAL_VIEWER = "hospital_viewer"  # 医院查询
     INTEGRATION_DEVELOPER = "integration_developer"  # 接口开发（仅沙箱租户）
@@ -59,6 +60,10 @@ class Duty(StrEnum):
     PROPOSE_AREA_POLICY = "propose_area_policy"
     APPROVE_AREA_POLICY = "approve_area_policy"
     SUBMIT_LISTS = "submit_lists"  # 上报结算清单
+    FILE_LISTS = "file_lists"  # 填报清单（未提交）
+    RETURN_LISTS = "return_lists"  # 审核、退回清单
+    IMPORT_RECORDS = "import_records"  # 导入结算记录
+    REGISTER_MESSAGE_KEYS = "register_message_keys"  # 登记报文签名密钥
     IMPORT_HISTORY = "import_history"  # 导入历史病例
     READ_SUBMISSION = "read_submission"  # 查上报与校验
     READ_CASES = "read_cases"  # 查病例（去标识）
@@ -90,7 +95,7 @@ class Duty(StrEnum):
 _R = Role
 _BUREAU_READERS = frozenset({_R.CITY_SETTLEMENT_CLERK, _R.CITY_SETTLEMENT_APPROVER})
 _COUNTY = frozenset({_R.COUNTY_AUDITOR, _R.COUNTY_SETTLEMENT_CLERK, _R.COUNTY_SETTLEMENT_APPROVER})
-_HOSPITAL = frozenset({_R.HOSPITAL_SUBMITTER, _R.HOSPITAL_VIEWER, _R.INTEGRATION_DEVELOPER})
+_HOSPITAL = frozenset({_R.HOSPITAL_DEPARTMENT, _R.HOSPITAL_SUBMITTER, _R.HOSPITAL_VIEWER, _R.INTEGRATION_DEVELOPER})
 _CATALOG = frozenset({_R.PROVINCE_CATALOG_EDITOR, _R.PROVINCE_CATALOG_APPROVER})
 _PROVINCE = _CATALOG | {_R.PROVINCE_ANALYST}
 _EVERY_TENANT = _PROVINCE | _BUREAU_READERS | _COUNTY | _HOSPITAL
@@ -120,6 +125,10 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.PROPOSE_AREA_POLICY: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_AREA_POLICY: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.SUBMIT_LISTS: frozenset({_R.HOSPITAL_SUBMITTER, _R.INTEGRATION_DEVELOPER}),
+    Duty.FILE_LISTS: frozenset({_R.HOSPITAL_DEPARTMENT, _R.HOSPITAL_SUBMITTER, _R.INTEGRATION_DEVELOPER}),
+    Duty.RETURN_LISTS: frozenset({_R.COUNTY_AUDITOR, _R.CITY_SETTLEMENT_CLERK}),
+    Duty.IMPORT_RECORDS: frozenset({_R.CITY_SETTLEMENT_CLERK}),
+    Duty.REGISTER_MESSAGE_KEYS: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.IMPORT_HISTORY: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.READ_SUBMISSION: _BUREAU_READERS | _COUNTY | _HOSPITAL,
     Duty.READ_CASES: _PROVINCE | _BUREAU_READERS | _COUNTY | _HOSPITAL,

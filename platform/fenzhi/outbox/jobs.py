@@ -87,6 +87,21 @@ async def enqueue(
     return job_id
 
 
+async def is_queued(uow: UnitOfWork, kind: str, hospital_id: int) -> bool:
+    """Whether a job of a kind waits for a hospital and nobody has begun it (有无待领取作业)."""
+    c = job.c
+    found = select(1).where(
+        c.kind == kind, c.area_id == uow.scope.area, c.hospital_id == hospital_id, c.state == "queued"
+    )
+    return bool(await uow.scalar(select(found.exists())))
+
+
+async def has_failed(uow: UnitOfWork, job_id: uuid.UUID) -> bool:
+    """Whether a job has ended without doing its work (作业是否失败)."""
+    c = job.c
+    return await uow.scalar(select(c.state).where(c.job_id == job_id)) in ("refused", "dead")
+
+
 async def claim(uow: UnitOfWork, job_id: uuid.UUID, lease_s: int = LEASE_S) -> ClaimedJob | None:
     """Take a job whose turn it is, or none if it is done, held by another, or out of attempts (领取作业)."""
     row = await uow.first(

@@ -15,7 +15,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 PARAMETER_TYPES = {"batch": "Batch", "job_id": "Job", "edition": "CatalogEdition"}
 """Path parameters that are ids, and the node type each wants."""
-SAMPLES = {"part": "1", "kind": "diagnosis", "version": "probe"}
+SAMPLES = {"part": "1", "infno": "4103", "kind": "diagnosis", "version": "probe"}
 """Path parameters that are not ids, with a value that fits."""
 
 

@@ -260,7 +260,7 @@ def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[Settl
 async def _cases(
     database: Database, uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime
 ) -> pa.Table:
-    """The pool's cases of these months as known at a moment: no version that a later one has replaced by then."""
+    """The pool's cases of these months as known at a moment: no version that a later one has replaced by then, none held."""
     insurance, pool_scope, _ = pool
     first, last = (month.year * 100 + month.month for month in (months[0], months[-1]))
     known = f"'{as_known_at.isoformat()}'::timestamptz"
@@ -277,6 +277,11 @@ async def _cases(
            and c.settlement_month between {first} and {last} and c.submitted_at <= {known}
            and not exists (select from case_supersession s
                             where s.area_id = c.area_id and s.old_case_id = c.case_id and s.recorded_at <= {known})
+           and not exists (select from case_hold h
+                            where h.area_id = c.area_id and h.case_id = c.case_id and h.recorded_at <= {known}
+                              and not exists (select from case_release e
+                                               where e.area_id = h.area_id and e.hold_id = h.hold_id
+                                                 and e.recorded_at <= {known}))
         """,
     )
 

@@ -20,6 +20,7 @@ from fenzhi.rules.submission.verdict import Severity
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.submission.check_book import submitter
+from fenzhi.services.submission.gather import settle_filed
 from fenzhi.services.submission.judge_history import RULE as HISTORY_RULE
 from fenzhi.services.submission.judge_history import judge_history
 from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
@@ -75,6 +76,7 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
             counts, state = await judge_history(platform, job, uow, found), "judged"
         else:
             counts, state = await _judge_lists(platform, job, uow, found, stated_rows, tally)
+            await settle_filed(uow, found)
         await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
         result.update(counts, state=state)
         failpoint("submission.before_commit")

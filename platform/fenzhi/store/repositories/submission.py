@@ -62,6 +62,11 @@ async def keep_part(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:
     return bool(kept)
 
 
+async def add_part(uow: UnitOfWork, row: Mapping[str, Any]) -> None:
+    """A part of a batch that is made whole in this transaction, counted already."""
+    await uow.insert(batch_part, [dict(row)])
+
+
 async def part_digest(uow: UnitOfWork, batch_id: uuid.UUID, part_no: int) -> Row[Any] | None:
     """Digest and size of a part that is kept, without its bytes."""
     c = batch_part.c
