@@ -176,7 +176,7 @@ class FilingMutation:
 
         async def act() -> Answer:
             case_id = _case_id(input.inpatient_case)
-            order = {"case": str(case_id), "reason": input.reason}
+            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
             request = context.request("caseReturn", input.idempotency_key, order)
             return await returns.return_case(context.platform, context.subject, request, case_id, input.reason)
 
@@ -190,7 +190,7 @@ class FilingMutation:
 
         async def act() -> Answer:
             case_id = _case_id(input.inpatient_case)
-            order = {"case": str(case_id), "reason": input.reason}
+            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
             request = context.request("caseReturnWithdraw", input.idempotency_key, order)
             return await returns.withdraw_return(context.platform, context.subject, request, case_id, input.reason)
 

@@ -157,7 +157,6 @@ def _uuid(text: str) -> uuid.UUID | None:
         return None
 
 
-@finds("FiledList")
 async def filed_list_in_scope(info: Info, key: str) -> FiledList | None:
     """A filed list of the caller's scope, or none."""
     list_id, context = _uuid(key), info.context
@@ -165,9 +164,18 @@ async def filed_list_in_scope(info: Info, key: str) -> FiledList | None:
     return FiledList.of(view) if view is not None else None
 
 
-@finds("CaseHold")
 async def case_hold_in_scope(info: Info, key: str) -> CaseHold | None:
     """A hold of the caller's scope, or none."""
     hold_id, context = _uuid(key), info.context
     view = await returns.hold(context.platform, context.subject, hold_id) if hold_id else None
     return CaseHold.of(view) if view is not None else None
+
+
+@finds("FiledList")
+async def _filed_list_node(info: Info, key: str) -> Node | None:
+    return await filed_list_in_scope(info, key)
+
+
+@finds("CaseHold")
+async def _case_hold_node(info: Info, key: str) -> Node | None:
+    return await case_hold_in_scope(info, key)

@@ -112,6 +112,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
                 "document": f"{canary(hospital.code)}审核决定",
             }
             await clerk.do("auditDeductionEnter", "AuditDeductionEnterInput", order, "deduction { id }")
+            await _file_and_return(cast, clerk, hospital.code)
         await _leave_the_gone(cast, clerk, plan, city.code, mine[0].code)
         editions = await clerk.ask(
             "{ catalogEditions(first: 5) { nodes { id groups(first: 3) { nodes { groupCode score } } } } }"
@@ -138,6 +139,33 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         "isConstructed": True,
     }
     await editor.do("catalogEditionDraft", "CatalogEditionDraftInput", order, "edition { id }")
+
+
+async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:
+    """A filed draft and a returned case of a hospital, each with its canary."""
+    mark = canary(hospital)
+    submitter = cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
+    given = {
+        "setlId": f"{mark[-20:]}F",
+        "fixmedinsCode": hospital,
+        "insutype": "310",
+        "psnNo": f"{mark[-20:]}P",
+        "gend": "1",
+        "brdy": "1950-01-01",
+        "admTime": "2025-01-03",
+        "dscgTime": "2025-01-09",
+        "setlEndDate": "2025-01-10",
+        "diseinfo": [{"diagCode": "I63.900", "maindiagFlag": "1"}],
+        "medfeeSumamt": "1.00",
+        "payinfo": [{"fundPayType": "310100", "fundPayamt": "1.00"}],
+        "acctPay": "0.00",
+        "psnCashpay": "0.00",
+    }
+    await submitter.do("filedListSave", "FiledListSaveInput", {"list": given}, "filedList { id }")
+    cases = await submitter.ask("{ cases(first: 1) { nodes { id } } }")
+    for case in cases["cases"]["nodes"]:
+        order = {"inpatientCase": case["id"], "reason": f"{mark}核对"}
+        await clerk.do("caseReturn", "CaseReturnInput", order, "caseHold { id }")
 
 
 async def _leave_the_gone(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str, hospital: str) -> None:
@@ -328,6 +356,8 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "Job": ("job", "job_id::text"),
     "Batch": ("batch", "batch_id::text"),
     "InpatientCase": ("inpatient_case", "case_id::text"),
+    "FiledList": ("filed_list", "list_id::text"),
+    "CaseHold": ("case_hold", "hold_id::text"),
     "CatalogEdition": ("catalog_edition", "edition_id::text"),
     "CodeTable": ("code_table", "code_table_id::text"),
     "DiseaseGroup": ("disease_group", "edition_id::text || '/' || group_code"),

@@ -37,6 +37,7 @@ _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
     "bands.applies": "false",
     "budget.method": "share",
     "deposit.rate": "0.05",
+    "submission.correction_days": "5",
     "presettlement.prepay_ratio": "0.90",
     "presettlement.ratio_stands_for_deposit": "false",
     "clearing.printed_decimals": "4",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, func
+from sqlalchemy import Row
 
 from fenzhi.outbox.jobs import enqueue
 from fenzhi.rules.submission.filing import FiledState
@@ -51,11 +51,10 @@ async def gather_filed(platform: Platform, job: JobInHand) -> None:
             paid = {row.setl_id: row.payers for row in records}
             batch_id, first = new_id(), waiting[0]
             part = await asyncio.to_thread(_part, platform, batch_id, waiting, paid)
-            await _add_batch(uow, batch_id, first, part)
             judged_by = await enqueue(
                 uow, platform.doorbell, JUDGE_BATCH, {"batch": str(batch_id), "rows": len(waiting)}, scope=owner
             )
-            await lists.move_batch(uow, batch_id, "open", state="sealed", sealed_at=func.now(), job_id=judged_by)
+            await _add_batch(uow, batch_id, first, part, judged_by)
             await store.take_lists(uow, [row.list_id for row in waiting], batch_id)
             result["batch"] = str(batch_id)
         if len(waiting) == GATHERED_MOST:
@@ -82,7 +81,9 @@ def line_of(original: bytes, version: int) -> bytes:
     return canonical_line(message["input"], message, version)
 
 
-async def _add_batch(uow: UnitOfWork, batch_id: uuid.UUID, first: Row[Any], part: ReceivedPart) -> None:
+async def _add_batch(
+    uow: UnitOfWork, batch_id: uuid.UUID, first: Row[Any], part: ReceivedPart, judged_by: uuid.UUID
+) -> None:
     place = {"area_id": first.area_id, "county_id": first.county_id, "hospital_id": first.hospital_id}
     await lists.add_batch(
         uow,
@@ -92,10 +93,12 @@ async def _add_batch(uow: UnitOfWork, batch_id: uuid.UUID, first: Row[Any], part
             "province_id": uow.scope.province,
             "purpose": "lists",
             "mode": "partial",
-            "state": "open",
+            "state": "sealed",
             "label": LABEL,
             "parts": 1,
             "bytes": part.size,
+            "job_id": judged_by,
+            "sealed_at": await uow.now(),
         },
     )
     await lists.add_part(

@@ -150,6 +150,7 @@ async def import_records(platform: Platform, subject: Subject, request: Request,
 
     Changes: settlement_record, filed_list, job. Raises: Forbidden, DataRefused.
     """
+    subject.scope_for(Duty.IMPORT_RECORDS)
     records = read_records(body)
 
     async def effect(uow: UnitOfWork) -> Answer:

@@ -301,15 +301,24 @@ def with_record(line: bytes, record: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(given)
 
 
+def plain(value: Any) -> Any:
+    """A value with its numbers as ordinary text, to be written out (数值转文本)."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Number) else value
+
+
 def shown(content: Mapping[str, Any], record: Mapping[str, Any] | None, stas_type: str) -> dict[str, Any]:
     """A filed list as transaction 4103 answers it, personal fields masked (清单查询结果)."""
     setlinfo = {
-        name: MASK if name in PERSONAL and value not in (None, "") else value
+        name: MASK if name in PERSONAL and value not in (None, "") else plain(value)
         for name, value in setlinfo_of(content).items()
     }
     output: dict[str, Any] = {"setlinfo": {**setlinfo, "stas_type": stas_type}}
     for node in _NODES:
-        rows = content.get(node)
+        rows = plain(content.get(node))
         output[node] = rows if isinstance(rows, list) else [] if rows is None else [rows]
     if record is not None:
         output["setlinfo"].update({name: record[name] for name in _PAYERS if record.get(name)})
