@@ -43,6 +43,7 @@ from fenzhi.telemetry.traces import tracing
 from fenzhi_graphql.asgi import Envelope
 from fenzhi_graphql.catalog.rest import catalog_routes
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.draining import Draining
 from fenzhi_graphql.jobs.rest import job_routes
 from fenzhi_graphql.limits import BODY_MOST
 from fenzhi_graphql.persisted import Operations, RequestRefused, read_body, request_of
@@ -204,6 +205,9 @@ def routes(cursor_key: bytes) -> list[Route]:
 
     async def readyz(request: Request) -> Response:
         parts = await is_ready(request.app.state.platform)
+        draining: Draining | None = getattr(request.app.state, "draining", None)
+        if draining is not None and draining.is_on:
+            return JSONResponse(parts | {"draining": True}, status_code=503)
         return JSONResponse(parts, status_code=200 if parts["database"] else 503)
 
     return [
@@ -233,9 +237,16 @@ def application(
     return app
 
 
-def wrapped(app: Any) -> Envelope:
+def wrapped(app: Any, draining: Draining | None = None) -> Envelope:
     """The application inside its envelope of limits."""
-    return Envelope(app, deadline_s=15, body_most=BODY_MOST, upload_most=UPLOAD_MOST, upload_prefixes=UPLOAD_PREFIXES)
+    return Envelope(
+        app,
+        deadline_s=15,
+        body_most=BODY_MOST,
+        upload_most=UPLOAD_MOST,
+        upload_prefixes=UPLOAD_PREFIXES,
+        draining=draining,
+    )
 
 
 def rates_of(settings: Settings) -> Rates:
@@ -277,6 +288,8 @@ def create_app() -> Any:
     app_dsn = settings.app_database_url.get_secret_value()
     redis_url = settings.redis_url.get_secret_value()
 
+    draining = Draining()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_platform(
@@ -298,13 +311,15 @@ def create_app() -> Any:
                 metrics_at("api", settings.metrics_host, settings.metrics_port),
                 tracing(settings.otlp_endpoint, "fenzhi-api", settings.trace_one_in),
                 settled_memory(),
+                draining.by_sigterm(settings.api_drain_s),
             ):
                 pulse = asyncio.create_task(keep_pulse())
                 yield
                 pulse.cancel()
 
     app = Starlette(routes=routes(cursor_key), lifespan=lifespan, exception_handlers={FenzhiError: _refused})
-    return wrapped(app)
+    app.state.draining = draining
+    return wrapped(app, draining)
 
 
 __all__ = ["Unauthenticated", "application", "create_app", "wrapped"]

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.telemetry.metrics import FAULTS, HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS, METHODS, OTHER
 from fenzhi.telemetry.traces import Span, SpanKind, fail, span, tell, trace_id
+from fenzhi_graphql.draining import Draining
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -72,6 +73,7 @@ class Envelope:
         upload_prefixes: tuple[str, ...],
         body_idle_s: float = BODY_IDLE_S,
         body_grace_s: float = BODY_GRACE_S,
+        draining: Draining | None = None,
     ) -> None:
         self._app = app
         self._deadline_s = deadline_s
@@ -80,6 +82,7 @@ class Envelope:
         self._upload_prefixes = upload_prefixes
         self._body_idle_s = body_idle_s
         self._body_grace_s = body_grace_s
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -139,6 +142,8 @@ class Envelope:
                     (b"cache-control", b"no-store"),
                     (b"x-content-type-options", b"nosniff"),
                 ]
+                if self._draining is not None and self._draining.is_on:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         async def answer(status_: int, code: str, zh: str, en: str) -> None:

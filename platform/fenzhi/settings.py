@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     worker_lease_s: int = Field(default=15, ge=2, le=300)
     """How long a silent worker keeps a job before another takes it, in seconds (作业租期)."""
+    worker_drain_s: int = Field(default=25, ge=0, le=3600)
+    """How long a worker that was told to stop lets its jobs end before it hands them back, in seconds (排空时间)."""
+    api_drain_s: int = Field(default=5, ge=0, le=60)
+    """How long an API process that was told to stop goes on taking requests, while it says that it is not ready (排空时间)."""
     rate_units_per_s: int = Field(default=200_000, ge=1)
     """Cost units that one client of one tenant gets back per second, in each API process (每秒额度)."""
     rate_burst_units: int = Field(default=4_000_000, ge=1)

@@ -27,12 +27,13 @@ async def _main(settings: Settings) -> None:
         lease_s=settings.worker_lease_s,
         audit_digest=settings.audit_digest,
         anchor_file=settings.audit_anchor_file,
+        idle_in_transaction_s=120,
     ) as platform:
         with (
             metrics_at("worker", settings.metrics_host, settings.metrics_port),
             tracing(settings.otlp_endpoint, "fenzhi-worker", settings.trace_one_in),
         ):
-            await work(platform, redis_url, settings.worker_concurrency)
+            await work(platform, redis_url, settings.worker_concurrency, settings.worker_drain_s)
 
 
 def main() -> None:

@@ -14,22 +14,27 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from fenzhi.outbox.arq_queue import QUEUE, deserialize, redis_settings, serialize
+from fenzhi.outbox.arq_queue import QUEUE, deserialize, listening_pool, serialize
+from fenzhi.outbox.jobs import Fenced
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
 from fenzhi.services.audit.chain import ANCHOR_EVERY, LINKS_AT_ONCE, anchor, chain_waiting
-from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, keep_lease, outcome_of, take
+from fenzhi.services.jobs.execution import JobInHand, end_badly, hand_back, jobs_waiting, keep_lease, outcome_of, take
 from fenzhi.services.jobs.observation import watch_connections, watch_queue
 from fenzhi.telemetry.exposition import keep_pulse
 from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
 from fenzhi.telemetry.traces import SpanKind, fail, span, tell, trace_id
 from fenzhi_workers.jobs import HANDLERS
+from fenzhi_workers.jobs.registry import Handler
 
 _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
+LOOK_S = 10.0
+"""How long a look at what waits may take."""
+HAND_BACK_S = 5.0
+"""How long work that was stopped may take to let go."""
 KINDS.add(HANDLERS)
 
 
@@ -41,6 +46,15 @@ class NightShift:
         self._slots = asyncio.Semaphore(concurrency)
         self._busy: set[uuid.UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def begin(self, job_id: uuid.UUID) -> None:
+        """Carry out one job in a task of its own, unless it is under way here or this worker is stopping."""
+        if job_id in self._busy or self._stopping:
+            return
+        task = asyncio.create_task(self.carry_out(job_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def carry_out(self, job_id: uuid.UUID) -> None:
         """Claim and carry out one job; a job that is not waiting is passed over."""
@@ -49,9 +63,21 @@ class NightShift:
         self._busy.add(job_id)
         try:
             async with self._slots:
-                await self._carry_out(job_id)
+                if not self._stopping:
+                    await self._carry_out(job_id)
         finally:
             self._busy.discard(job_id)
+
+    async def drain(self, limit_s: float) -> None:
+        """Take nothing more, let what is in hand end within the limit, hand the rest back for another worker (排空)."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=limit_s)
+        rest = list(self._tasks)
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=HAND_BACK_S)
 
     async def _carry_out(self, job_id: uuid.UUID) -> None:
         job = await take(self._platform, job_id)
@@ -80,8 +106,14 @@ class NightShift:
         try:
             if handler is None:
                 raise LookupError(f"this worker knows no job kind {kind!r}")
-            await handler(self._platform, job)
+            await self._while_held(handler, job)
             log.info("job_done")
+        except asyncio.CancelledError:
+            outcome = "handed_back"
+            log.info("job_handed_back")
+            with suppress(Exception):
+                await asyncio.wait_for(hand_back(job), HAND_BACK_S)
+            raise
         except Exception as exc:
             outcome = outcome_of(exc)
             log.warning("job_failed", error=type(exc).__name__, exc_info=exc)
@@ -94,6 +126,22 @@ class NightShift:
             JOBS_ENDED.labels(label, outcome).inc()
             JOB_SECONDS.labels(label).observe(time.perf_counter() - began)
         return outcome
+
+    async def _while_held(self, handler: Handler, job: JobInHand) -> None:
+        """Run the handler as long as the lease is ours. Raises: Fenced when it is not; whoever has it goes on."""
+        working = asyncio.ensure_future(handler(self._platform, job))
+        losing = asyncio.create_task(job.lost.wait())
+        try:
+            await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Fenced(str(job.claimed.job_id))
+            working.result()
+        finally:
+            losing.cancel()
+            if not working.done():
+                working.cancel()
+                # Work in a thread ends by itself; nobody waits for it longer than this.
+                await asyncio.wait({working}, timeout=HAND_BACK_S)
 
     async def _tell(self, job: JobInHand, exc: Exception) -> None:
         """Write down how the job ended, as often as the database is away, until the lease would let another worker take it anyway."""
@@ -110,11 +158,10 @@ class NightShift:
         """Take up what waits, once a second, whether or not a bell rang (巡检)."""
         while True:
             try:
-                for job_id, _attempt in await jobs_waiting(self._platform):
-                    if job_id not in self._busy:
-                        task = asyncio.create_task(self.carry_out(job_id))
-                        self._tasks.add(task)
-                        task.add_done_callback(self._tasks.discard)
+                async with asyncio.timeout(LOOK_S):
+                    waiting = await jobs_waiting(self._platform)
+                for job_id, _attempt in waiting:
+                    self.begin(job_id)
             except Exception as exc:
                 _log.warning("sweep_failed", error=type(exc).__name__)
             await asyncio.sleep(SWEEP_S)
@@ -138,17 +185,15 @@ class NightShift:
         shift = self
 
         async def run_job(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
-            await shift.carry_out(uuid.UUID(str(args[0])))
+            shift.begin(uuid.UUID(str(args[0])))
 
         while True:
+            pool = listening_pool(redis_url)
             try:
-                pool = ArqRedis.from_url(redis_url)
-                await pool.ping()
-                await pool.aclose()
                 worker = Worker(
-                    functions=[func(run_job, name="run_job", max_tries=1, timeout=24 * 3600)],
+                    functions=[func(run_job, name="run_job", max_tries=1, timeout=60)],
                     queue_name=QUEUE,
-                    redis_settings=redis_settings(redis_url),
+                    redis_pool=pool,
                     job_serializer=serialize,
                     job_deserializer=deserialize,
                     keep_result=0,
@@ -163,11 +208,14 @@ class NightShift:
                 raise
             except Exception as exc:
                 _log.warning("bell_lost", error=type(exc).__name__)
+            finally:
+                with suppress(Exception):
+                    await asyncio.wait_for(pool.aclose(), 1)
             await asyncio.sleep(1)
 
 
-async def work(platform: Platform, redis_url: str, concurrency: int) -> None:
-    """Work until SIGTERM or SIGINT (作业进程主循环). Jobs in hand are left to their leases: the next worker goes on."""
+async def work(platform: Platform, redis_url: str, concurrency: int, drain_s: float = 25) -> None:
+    """Work until SIGTERM or SIGINT (作业进程主循环). Jobs in hand get `drain_s` to end; what is left is handed back."""
     shift = NightShift(platform, concurrency)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -186,3 +234,4 @@ async def work(platform: Platform, redis_url: str, concurrency: int) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await shift.drain(drain_s)

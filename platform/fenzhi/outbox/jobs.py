@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Row, case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, case, func, or_, select, text, update
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.jobs import job
 
+LEASE_MOST_S = 300
+"""The longest lease a worker may be set to (最长租期)."""
+_BEYOND_ANY_LEASE = f"clock_timestamp() + interval '{LEASE_MOST_S + 60} seconds'"
 LEASE_S = 15
 """A worker that says nothing for this long has lost its job to the next one, unless the platform is opened with another lease."""
 
@@ -102,6 +105,17 @@ async def has_failed(uow: UnitOfWork, job_id: uuid.UUID) -> bool:
     return await uow.scalar(select(c.state).where(c.job_id == job_id)) in ("refused", "dead")
 
 
+def _lapsed() -> ColumnElement[bool]:
+    """A lease that ended, or that ends later than any lease given now would: the database's clock was set back meanwhile."""
+    return (job.c.lease_until < func.clock_timestamp()) | (job.c.lease_until > text(_BEYOND_ANY_LEASE))
+
+
+def _due() -> ColumnElement[bool]:
+    """No wait stands before the job, or one that the clock was set back under."""
+    is_over = job.c.not_before <= func.clock_timestamp()
+    return (job.c.not_before.is_(None)) | is_over | (job.c.not_before > text(_BEYOND_ANY_LEASE))
+
+
 async def claim(uow: UnitOfWork, job_id: uuid.UUID, lease_s: int = LEASE_S) -> ClaimedJob | None:
     """Take a job whose turn it is, or none if it is done, held by another, or out of attempts (领取作业)."""
     row = await uow.first(
@@ -109,8 +123,8 @@ async def claim(uow: UnitOfWork, job_id: uuid.UUID, lease_s: int = LEASE_S) -> C
         .where(
             job.c.job_id == job_id,
             job.c.attempt < job.c.max_attempts,
-            (job.c.state == "queued") | ((job.c.state == "running") & (job.c.lease_until < func.clock_timestamp())),
-            (job.c.not_before.is_(None)) | (job.c.not_before <= func.clock_timestamp()),
+            (job.c.state == "queued") | ((job.c.state == "running") & _lapsed()),
+            _due(),
         )
         .values(
             state="running",
@@ -175,6 +189,16 @@ async def finish(uow: UnitOfWork, claimed: ClaimedJob, result: Mapping[str, Any]
         raise Fenced(str(claimed.job_id))
 
 
+async def hand_back(uow: UnitOfWork, claimed: ClaimedJob) -> bool:
+    """Put a job back for another worker at once (交还). The attempt's number stays used, because it fences; its share does not."""
+    touched = await uow.execute(
+        update(job)
+        .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
+        .values(state="queued", lease_until=None, not_before=None, max_attempts=job.c.max_attempts + 1)
+    )
+    return touched == 1
+
+
 async def refuse(uow: UnitOfWork, claimed: ClaimedJob, code: str, zh: str, en: str, *, retry_in_s: int | None) -> None:
     """End the job with a typed reason, or put it back for another try (作业失败).
 
@@ -207,7 +231,7 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID
         update(job)
         .where(
             job.c.state == "running",
-            job.c.lease_until < func.clock_timestamp(),
+            _lapsed(),
             job.c.attempt >= job.c.max_attempts,
         )
         .values(
@@ -222,8 +246,8 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID
         select(job.c.job_id, job.c.attempt)
         .where(
             job.c.state.in_(("queued", "running")),
-            (job.c.state == "queued") | (job.c.lease_until < func.clock_timestamp()),
-            (job.c.not_before.is_(None)) | (job.c.not_before <= func.clock_timestamp()),
+            (job.c.state == "queued") | _lapsed(),
+            _due(),
         )
         .order_by(job.c.job_id)
         .limit(limit)

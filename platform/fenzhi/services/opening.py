@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import text
-
 from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.outbox.arq_queue import ArqDoorbell
 from fenzhi.outbox.jobs import LEASE_S
@@ -30,12 +28,15 @@ async def open_platform(
     audit_digest: str = "sha256",
     anchor_file: Path | None = None,
     key_hosts: KeyHosts | None = None,
+    idle_in_transaction_s: int = 20,
 ) -> AsyncIterator[Platform]:
     """A platform for as long as the block lasts (平台连接).
 
     In development the operator's account is made when it is missing. Raises: whatever the database raises when it cannot be reached.
     """
-    database = Database(app_dsn, pool_size=pool_size, application=application)
+    database = Database(
+        app_dsn, pool_size=pool_size, application=application, idle_in_transaction_s=idle_in_transaction_s
+    )
     doorbell = ArqDoorbell(redis_url)
     try:
         if is_development:
@@ -57,11 +58,6 @@ async def open_platform(
 
 async def is_ready(platform: Platform) -> dict[str, bool]:
     """Whether the parts answer (就绪检查): database and Redis. Redis away is not unready: jobs still run by the sweeper."""
-    try:
-        async with platform.database.engine.connect() as connection:
-            await connection.execute(text("select 1"))
-        database = True
-    except Exception:
-        database = False
+    database = await platform.database.answers()
     answers = getattr(platform.doorbell, "answers", None)
     return {"database": database, "redis": bool(await answers()) if answers else False}

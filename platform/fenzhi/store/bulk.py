@@ -18,9 +18,13 @@ from adbc_driver_postgresql import dbapi
 
 from fenzhi.access.scope import Scope
 from fenzhi.rules.refusals import Conflict
-from fenzhi.store.session import Database, Unavailable
+from fenzhi.store.session import FULL, Database, Unavailable, storage_full
 
 T = TypeVar("T")
+_FAR_END_GONE = (
+    "connect_timeout=5&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&tcp_user_timeout=30000"
+    "&options=-c%20client_connection_check_interval%3D5s%20-c%20idle_in_transaction_session_timeout%3D120s"
+)
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 
 
@@ -54,7 +58,7 @@ def _read(cursor: Any, sql: str, parameters: Sequence[Any]) -> pa.Table:
 
 def _within(dsn: str, scope: Scope, work: Callable[[Any], T]) -> T:
     """Do one thing in a transaction of its own that holds the scope (在数据范围内执行)."""
-    with _typed(), dbapi.connect(dsn) as connection:
+    with _typed(), dbapi.connect(_watchful(dsn)) as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"set local role {scope.role.value}")
             settings = scope.settings()
@@ -64,6 +68,11 @@ def _within(dsn: str, scope: Scope, work: Callable[[Any], T]) -> T:
             done = work(cursor)
         connection.commit()
         return done
+
+
+def _watchful(dsn: str) -> str:
+    """The DSN with the driver told to notice a server that is gone."""
+    return f"{dsn}{'&' if '?' in dsn else '?'}{_FAR_END_GONE}"
 
 
 def _as_stored(table: pa.Table) -> pa.Table:
@@ -89,6 +98,8 @@ def _typed() -> Iterator[None]:
             raise Conflict("无权进行此操作。", "This is not permitted.", code="FORBIDDEN") from exc
         if sqlstate.startswith("23"):
             raise Conflict("数据不符合约束。", "The data break a rule of the store.", code="RULE_OF_STORE") from exc
+        if sqlstate in FULL:
+            raise storage_full() from exc
         if not sqlstate or sqlstate.startswith(("08", "57P", "53")):
             raise Unavailable(
                 "数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again."

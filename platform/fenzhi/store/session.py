@@ -6,12 +6,13 @@ local to the transaction, so that a pooled connection carries nothing to the nex
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import uuid_utils
@@ -28,6 +29,18 @@ from fenzhi.telemetry.traces import SpanKind, span, tell
 
 BUSINESS_ZONE = "Asia/Shanghai"
 
+CONNECT_S = 5.0
+"""How long a new connection may take (建立连接上限)."""
+PING_S = 3.0
+"""How long a pooled connection may take to answer before it is used (探活上限)."""
+_FAR_END_GONE = {
+    # Sent by the client, kept by the server: a backend whose client has gone, or lost its way, ends and lets its locks go.
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
+}
 _STATEMENT_TIMEOUT_MS = {
     DatabaseRole.HOSPITAL: 5_000,
     DatabaseRole.COUNTY: 10_000,
@@ -140,8 +153,12 @@ class UnitOfWork:
 class Database:
     """The application's connections (数据库). One per process."""
 
-    def __init__(self, dsn: str, *, pool_size: int = 10, application: str = "fenzhi") -> None:
+    def __init__(
+        self, dsn: str, *, pool_size: int = 10, application: str = "fenzhi", idle_in_transaction_s: int = 20
+    ) -> None:
+        """`idle_in_transaction_s`: how long the server lets a transaction of ours hold its locks and say nothing (事务空闲上限)."""
         _scheme, _separator, rest = dsn.partition("://")
+        self._stale_before = 0.0
         self.dsn = dsn
         self.connections_most = pool_size * 2
         self.engine: AsyncEngine = create_async_engine(
@@ -150,13 +167,20 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=5,
             pool_recycle=300,
-            pool_pre_ping=True,
             pool_reset_on_return=None,
             connect_args={
-                "server_settings": {"application_name": application, "jit": "off", "TimeZone": BUSINESS_ZONE}
+                "timeout": CONNECT_S,
+                "server_settings": {
+                    "application_name": application,
+                    "jit": "off",
+                    "TimeZone": BUSINESS_ZONE,
+                    "idle_in_transaction_session_timeout": f"{idle_in_transaction_s}s",
+                    **_FAR_END_GONE,
+                },
             },
         )
         _carry_nothing_over(self.engine)
+        _remember_when_made(self.engine)
 
     @asynccontextmanager
     async def unit_of_work(self, scope: Scope) -> AsyncIterator[UnitOfWork]:
@@ -168,7 +192,11 @@ class Database:
             outcome = "rolled_back"
             began = time.perf_counter()
             try:
-                async with self._connected() as connection, connection.begin():
+                async with (
+                    self._connected() as connection,
+                    connection.begin(),
+                    _dropped_when_cancelled(connection),
+                ):
                     await _enter(connection, scope)
                     uow = UnitOfWork(connection, scope)
                     yield uow
@@ -191,16 +219,16 @@ class Database:
         """
         async with self._connected() as plain:
             connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            async with connection.begin():
+            async with connection.begin(), _dropped_when_cancelled(connection):
                 await _enter(connection, scope)
                 yield UnitOfWork(connection, scope)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection of the pool; whatever the database or the way to it answers is translated."""
+        """A connection that answers; whatever the database or the way to it says is translated."""
         async with AsyncExitStack() as stack:
             try:
-                connection = await stack.enter_async_context(self.engine.connect())
+                connection = await self._answering(stack)
             except PoolTimeout as exc:
                 raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
@@ -210,9 +238,71 @@ class Database:
             except (ConnectionError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
                 raise translated(exc) from exc
 
+    async def _answering(self, stack: AsyncExitStack) -> AsyncConnection:
+        """A connection of the pool that answers within `PING_S`. One that does not makes all that are as old suspect."""
+        while True:
+            connection = await self.engine.connect()
+            raw = await connection.get_raw_connection()
+            made_at: float = raw.info.get("made_at", 0.0)
+            try:
+                if made_at > self._stale_before:
+                    async with asyncio.timeout(PING_S):
+                        await cast(Any, raw.driver_connection).execute("select")
+                    return await stack.enter_async_context(_closing(connection))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self._stale_before = max(self._stale_before, made_at)
+            except BaseException:
+                await _drop(connection)
+                raise
+            await _drop(connection)
+
+    async def answers(self) -> bool:
+        """Whether the database answers (存活检查), soon."""
+        try:
+            async with asyncio.timeout(PING_S), self._connected():
+                return True
+        except (TimeoutError, FenzhiError):
+            return False
+
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _closing(connection: AsyncConnection) -> AsyncIterator[AsyncConnection]:
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _dropped_when_cancelled(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Let nobody who is cancelled wait for a rollback over a way that may answer nothing: the server rolls back what lost its client."""
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    try:
+        yield
+    except asyncio.CancelledError:
+        driver.terminate()
+        await connection.invalidate()
+        raise
+
+
+async def _drop(connection: AsyncConnection) -> None:
+    """End a connection without a word to the other side (丢弃连接)."""
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    driver.terminate()
+    await connection.invalidate()
+    await connection.close()
+
+
+def _remember_when_made(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _made(_dbapi_connection: Any, record: Any) -> None:
+        record.info["made_at"] = time.monotonic()
 
 
 async def _enter(connection: AsyncConnection, scope: Scope) -> None:
@@ -239,7 +329,7 @@ def _carry_nothing_over(engine: AsyncEngine) -> None:
         )
 
 
-_FULL = frozenset({"53100", "58030"})
+FULL = frozenset({"53100", "58030"})
 """Disk full, and an I/O error, which is what a full disk is while a file grows (空间不足)."""
 _BY_SQLSTATE = {
     "23505": ("ALREADY_EXISTS", "相同的记录已存在。", "The same record exists already."),
@@ -264,6 +354,15 @@ _BY_SQLSTATE = {
 }
 
 
+def storage_full() -> StorageFull:
+    """What is said when the database has no space left (空间不足)."""
+    return StorageFull(
+        "数据库存储空间不足，未保存任何内容。",
+        "The database has no space left; nothing was kept.",
+        hint="腾出空间后重试 / free space on the database's disk, then try again",
+    )
+
+
 def translated(exc: Exception) -> Exception:
     """The conflict a database error stands for, or the error itself when it is our own mistake (错误转译).
 
@@ -276,12 +375,8 @@ def translated(exc: Exception) -> Exception:
         return Conflict(zh, en, code=code)
     if sqlstate.startswith("22"):
         return Conflict("值无法存储（长度、范围或字符不符）。", "A value cannot be stored.", code="VALUE_NOT_STORABLE")
-    if sqlstate in _FULL:
-        return StorageFull(
-            "数据库存储空间不足，未保存任何内容。",
-            "The database has no space left; nothing was kept.",
-            hint="腾出空间后重试 / free space on the database's disk, then try again",
-        )
+    if sqlstate in FULL:
+        return storage_full()
     is_lost = isinstance(cause, OSError | asyncpg.InterfaceError) or getattr(exc, "connection_invalidated", False)
     if is_lost or sqlstate.startswith(("08", "53", "57P")):
         return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")

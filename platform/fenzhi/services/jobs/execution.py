@@ -85,16 +85,28 @@ async def take(platform: Platform, job_id: Any) -> JobInHand | None:
 
 
 async def keep_lease(job: JobInHand) -> None:
-    """Renew the lease until cancelled; marks the job lost when another worker has it (续租)."""
+    """Renew the lease until cancelled (续租); marks the job lost when another worker has it, or may have it by now.
+
+    Each try is short: a database that answers nothing is one that is away.
+    """
+    now = asyncio.get_running_loop().time
+    renewed_at = now()
     while True:
         await asyncio.sleep(job.platform.lease_s / 3)
+        began = now()
         try:
-            async with job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
-                if not await jobs.renew(uow, job.claimed, job.platform.lease_s):
-                    job.lost.set()
-                    return
-        except Unavailable:
-            continue
+            async with (
+                asyncio.timeout(job.platform.lease_s / 3),
+                job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow,
+            ):
+                holds = await jobs.renew(uow, job.claimed, job.platform.lease_s)
+        except (TimeoutError, Unavailable):
+            holds = now() - renewed_at < job.platform.lease_s
+        else:
+            renewed_at = began
+        if not holds:
+            job.lost.set()
+            return
 
 
 def outcome_of(exc: Exception) -> str:
@@ -127,6 +139,12 @@ async def end_badly(job: JobInHand, exc: Exception) -> None:
         code, zh, en, retry = "INTERNAL", "内部错误。", f"Internal error ({type(exc).__name__}).", 5
     async with job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
         await jobs.refuse(uow, job.claimed, code, zh, en, retry_in_s=retry)
+
+
+async def hand_back(job: JobInHand) -> None:
+    """Put a job back untouched for another worker (交还作业), as when this one stops. It costs the job no attempt."""
+    async with job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
+        await jobs.hand_back(uow, job.claimed)
 
 
 async def jobs_waiting(platform: Platform) -> list[tuple[Any, int]]:
