@@ -33,6 +33,8 @@ _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
 LOOK_S = 10.0
 """How long a look at what waits may take."""
+SEQUENCE_S = 60.0
+"""How long one step of the sequencer may take."""
 HAND_BACK_S = 5.0
 """How long work that was stopped may take to let go."""
 KINDS.add(HANDLERS)
@@ -171,7 +173,8 @@ class NightShift:
         while True:
             pause = SWEEP_S
             try:
-                linked = await chain_waiting(self._platform)
+                async with asyncio.timeout(SEQUENCE_S):
+                    linked = await chain_waiting(self._platform)
                 if linked == LINKS_AT_ONCE:
                     pause = 0.0
                 elif linked is not None and (made := await anchor(self._platform, every=ANCHOR_EVERY)) is not None:
