@@ -10,7 +10,7 @@ export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check probes battery bench test-system schema docs lock clean
+.PHONY: help setup demo up test check probes battery bench test-system schema docs licences audit lock clean
 
 help: ## List the targets (目标清单)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ schema: setup ## Write the committed GraphQL schema anew (导出接口定义)
 
 docs: setup ## Write the generated pages: refusals, rule map, settings (生成文档)
 	$(BIN)/python -m fenzhi.cli.documents docs
+
+licences: setup ## Write docs/licences.md and the lock of images from the lock (许可证清单)
+	$(BIN)/python tests/supply_chain.py licences
+
+audit: setup ## Licences, known vulnerabilities, bill of materials in dist/ (供应链核查)
+	$(BIN)/python tests/supply_chain.py audit
 
 lock: ## Resolve the dependencies anew into requirements.lock (更新依赖锁定); needs uv
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --extra dev --python-version 3.11 \

@@ -164,7 +164,7 @@ def test_what_writes_to_a_volume_needs_one() -> None:
             rendered({**MINIMUM, part: {"enabled": True}})
 
 
-@pytest.mark.parametrize("part", ["api", "worker", "migrations", "verify"])
+@pytest.mark.parametrize("part", ["api", "worker", "migrations", "verify", "anchor", "backup"])
 def test_every_command_exists(part: str) -> None:
     """What a pod runs is a module of ours or a command of `fenzhi` with such options; every variable is read."""
     (container,) = pods(rendered(value_set("single-city")))[f"trial-fenzhi-{part}"]["containers"]

@@ -23,8 +23,9 @@ from fenzhi.access.scope import DOORBELL_SCOPE
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.outbox import jobs
 from fenzhi.rules.refusals import Conflict, InvariantBroken
+from fenzhi.services.audit import chain
 from fenzhi.services.jobs.execution import outcome_of
-from fenzhi.services.jobs.observation import look_at_queue, watch_connections
+from fenzhi.services.jobs.observation import look_at_chain, look_at_queue, watch_connections
 from fenzhi.store.session import Unavailable
 from fenzhi.store.tables.jobs import job
 from fenzhi.telemetry import exposition, metrics
@@ -350,3 +351,20 @@ async def test_a_loop_that_turns_is_alive() -> None:
     await asyncio.sleep(0.05)
     task.cancel()
     assert exposition._pulse._beat > before
+
+
+async def test_the_audit_chain_by_what_it_lacks(place: ServerAddresses) -> None:
+    async with open_world(place.app_dsn, place.redis_url) as world:
+        await world.open_tenants([("province", "410000", ""), ("city", "410100", "410000")])
+        await look_at_chain(world.platform)
+        assert value("fenzhi_audit_events_waiting") == 2
+        assert 0 < value("fenzhi_audit_chain_lag_seconds") < 600
+        assert value("fenzhi_audit_anchored_timestamp_seconds") == 0
+        while await chain.chain_waiting(world.platform):
+            pass
+        made = await chain.anchor(world.platform)
+        assert made is not None
+        await look_at_chain(world.platform)
+        assert value("fenzhi_audit_events_waiting") == 0
+        assert value("fenzhi_audit_chain_lag_seconds") == 0
+        assert value("fenzhi_audit_anchored_timestamp_seconds") > 1.7e9

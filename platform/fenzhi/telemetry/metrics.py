@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.platform_collector import PlatformCollector
@@ -20,6 +20,7 @@ from fenzhi.access.scope import DatabaseRole
 OTHER = "other"
 """The label of whatever has no name of ours (其他)."""
 
+disable_created_metrics()
 REGISTRY = CollectorRegistry()
 """The metrics of this process (指标登记): one process per pod, so that no figures of several processes must be joined."""
 ProcessCollector(registry=REGISTRY)
@@ -158,6 +159,15 @@ ROWS_JUDGED = Counter(
 AUDIT_LAG = Gauge(
     "fenzhi_audit_chain_lag_seconds",
     "Age of the oldest audit event that the chain does not hold yet (审计链滞后); 0 when it holds all.",
+    registry=REGISTRY,
+)
+
+AUDIT_WAITING = Gauge(
+    "fenzhi_audit_events_waiting", "Audit events that the chain does not hold yet (待排序审计事件).", registry=REGISTRY
+)
+AUDIT_ANCHORED = Gauge(
+    "fenzhi_audit_anchored_timestamp_seconds",
+    "When the end of the audit chain was last sealed (最近锚定时刻), Unix time; 0 before the first.",
     registry=REGISTRY,
 )
 

@@ -12,6 +12,7 @@ from prometheus_client import Gauge
 from fenzhi.access.scope import DOORBELL_SCOPE
 from fenzhi.outbox import jobs
 from fenzhi.services.acts import Platform
+from fenzhi.services.audit.chain import chain_state
 from fenzhi.telemetry import metrics
 
 OPEN_STATES = ("queued", "running", "lapsed")
@@ -50,11 +51,20 @@ async def look_at_queue(platform: Platform, kinds: frozenset[str]) -> None:
     metrics.QUEUE_SEEN.set(seen_at)
 
 
+async def look_at_chain(platform: Platform) -> None:
+    """Set the gauges of the audit chain to what the database holds (刷新审计链指标)."""
+    found = await chain_state(platform.database)
+    metrics.AUDIT_LAG.set(found.oldest_s)
+    metrics.AUDIT_WAITING.set(found.waiting)
+    metrics.AUDIT_ANCHORED.set(found.anchored_at.timestamp() if found.anchored_at is not None else 0)
+
+
 async def watch_queue(platform: Platform, kinds: frozenset[str]) -> None:
     """Look again and again until cancelled (持续观测). A database that is away leaves the figures, and their time, as they were."""
     while True:
         try:
             await look_at_queue(platform, kinds)
+            await look_at_chain(platform)
         except Exception as exc:
             _log.warning("queue_not_seen", error=type(exc).__name__)
         await asyncio.sleep(LOOK_AGAIN_S)
