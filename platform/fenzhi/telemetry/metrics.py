@@ -20,7 +20,7 @@ from fenzhi.access.scope import DatabaseRole
 OTHER = "other"
 """The label of whatever has no name of ours (其他)."""
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 """The metrics of this process (指标登记): one process per pod, so that no figures of several processes must be joined."""
 ProcessCollector(registry=REGISTRY)
