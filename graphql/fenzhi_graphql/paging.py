@@ -13,7 +13,9 @@ import msgspec
 import strawberry
 
 from fenzhi.rules.refusals import DataRefused, Refusal
+from fenzhi.services.audit.sight import Sight
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.sight import EndsWith, Shows
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -21,15 +23,21 @@ PAGE_MOST = 100
 
 
 @strawberry.type(description="Where a page stands in its list (分页信息).")
-class PageInfo:
+class PageInfo(EndsWith):
     has_next_page: bool = strawberry.field(description="Whether more follow (是否有下一页).")
     end_cursor: str | None = strawberry.field(description="Give it as `after` for the next page (下一页游标).")
+    last: strawberry.Private[object] = None
 
 
 @strawberry.type(description="One entry of a list with its cursor (列表项).")
-class Edge(Generic[T]):
+class Edge(Shows, Generic[T]):
     node: T = strawberry.field(description="The entry itself.")
     cursor: str = strawberry.field(description="Give it as `after` to go on from here.")
+
+    def show(self, sight: Sight) -> None:
+        """Whom its entry shows: a cursor holds the entry's key."""
+        if isinstance(self.node, Shows):
+            self.node.show(sight)
 
 
 @strawberry.type(description="One page of a list (列表页).")
@@ -95,7 +103,11 @@ def connection(
     return Connection(
         edges=edges,
         nodes=[edge.node for edge in edges],
-        page_info=PageInfo(has_next_page=len(rows) > first, end_cursor=edges[-1].cursor if edges else None),
+        page_info=PageInfo(
+            has_next_page=len(rows) > first,
+            end_cursor=edges[-1].cursor if edges else None,
+            last=edges[-1].node if edges else None,
+        ),
     )
 
 

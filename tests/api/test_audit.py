@@ -91,6 +91,26 @@ async def test_what_shows_nobody_is_not_written_down(place: Place) -> None:
         assert await seen(place, request) == []
 
 
+@pytest.mark.parametrize(
+    "asked_for",
+    [
+        "pageInfo { endCursor }",
+        "edges { cursor }",
+        "...p } } fragment p on InpatientCaseConnection { pageInfo { endCursor }",
+    ],
+)
+async def test_a_cursor_names_its_case(place: Place, asked_for: str) -> None:
+    client = await place.submitter()
+    nodes = (await client.gql("{ cases(first: 2) { nodes { id supersededBy } } }"))["cases"]["nodes"]
+    tail = nodes if "edges" in asked_for else nodes[-1:]
+    closing = "" if "fragment" in asked_for else " } }"
+    _, request = await asked(client, f"{{ cases(first: 2) {{ {asked_for}{closing or ' }'}")
+    (event,) = await seen(place, request)
+    assert {key_of(n["id"]) for n in tail} <= set(event.subjects)
+    named = {key_of(n[f]) for n in tail for f in ("id", "supersededBy") if n[f]}
+    assert set(event.subjects) == named
+
+
 async def test_several_fields_aliases_and_fragments_are_one_event(place: Place) -> None:
     client = await place.client(place.city, Role.CITY_SETTLEMENT_CLERK)
     one, two = [c["id"] for c in await place.cases(client)][:2]
