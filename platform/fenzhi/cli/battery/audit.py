@@ -1,4 +1,4 @@
-"""Section audit (审计): the chain under tampering."""
+"""Section audit (审计): the chain under tampering, and answers held against what was written down about them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.cli.battery.stage import Stage, open_tenants, staged
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.battery.tampering import ANSWERS, WAYS
+from fenzhi.cli.database_roles import replace_dsn
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.rules.audit.chain import Anchor
 from fenzhi.services.acts import Platform
@@ -25,12 +26,16 @@ EVENTS = 400
 
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
-    """`rounds` of each kind of tampering, by default 40 (审计测试组)."""
+    """`rounds` of each kind of tampering, by default 40, and 25 times as many answers (审计测试组)."""
+    from fenzhi.cli.battery.sights import try_sights
+
     tally = Tally()
     async with staged(addresses) as stage:
         await open_tenants(stage.cast)
         anchors = await fill(stage, random.Random(seed))
-        await try_tampering(addresses.superuser_dsn, stage.platform, anchors, tally, seed, rounds or EACH)
+        superuser_dsn = replace_dsn(addresses.superuser_dsn, database=addresses.app_dsn.rsplit("/", 1)[1])
+        await try_tampering(superuser_dsn, stage.platform, anchors, tally, seed, rounds or EACH)
+    await try_sights(addresses, tally, seed, 25 * (rounds or EACH))
     return tally
 
 

@@ -9,20 +9,22 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 
 from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
-from fenzhi.cli.battery.interference import own_database
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.database_roles import replace_dsn
 from fenzhi.cli.flow.client import Actor, fresh_key
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import ProbedWorld, patient_canary
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.cli.trial_servers import sibling_database
+from fenzhi.services.acts import Platform
 from fenzhi.services.audit.sight import row_subject
+from fenzhi.services.jobs.execution import jobs_waiting, take
 
 _CASE = "id setlId supersededBy totalFen diagnoses"
 _PAGE = f"query($n: Int!, $f: CaseFilter) {{ cases(first: $n, filter: $f) {{ nodes {{ {_CASE} }} pageInfo {{ endCursor }} }} }}"
@@ -43,14 +45,13 @@ _TOKEN = re.compile(r"patient-(H\w+?)-([A-Za-z0-9]{8})")
 
 async def try_sights(addresses: ServerAddresses, tally: Tally, seed: int, answers: int) -> None:
     """That many random questions by all roles; each answer's patients must be the audited ones (随机查阅核对)."""
-    addresses = await own_database(addresses, "sights")
-    async with probed_world(addresses, seed) as world:
-        base = replace_dsn(addresses.superuser_dsn, database=addresses.app_dsn.rsplit("/", 1)[1])
-        superuser = await asyncpg.connect(base)
-        try:
-            await _Scrutiny(world, superuser, tally, random.Random(seed)).try_all(answers)
-        finally:
-            await superuser.close()
+    with sibling_database(addresses, "sights") as own:
+        async with probed_world(own, seed) as world:
+            superuser = await asyncpg.connect(replace_dsn(own.superuser_dsn, database=own.app_dsn.rsplit("/", 1)[1]))
+            try:
+                await _Scrutiny(world, superuser, tally, random.Random(seed)).try_all(answers)
+            finally:
+                await superuser.close()
 
 
 @dataclass
@@ -59,26 +60,38 @@ class _Scrutiny:
     superuser: Any
     tally: Tally
     rng: random.Random
+    became: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+    """Row → the case that it became."""
+    words: dict[uuid.UUID, set[str]] = field(default_factory=dict)
+    """Case or refused row → the words that its list carries."""
+
+    @property
+    def platform(self) -> Platform:
+        """The platform of the world."""
+        if self.world.platform is None:
+            raise LookupError("this world has no platform")
+        return self.world.platform
 
     async def try_all(self, answers: int) -> None:
         """Ask, read whom the answer shows, and compare."""
         for tenant in self.world.tenants.values():
             if tenant.kind is TenantKind.HOSPITAL and self.rng.random() < 0.5:
                 await self._leave_a_table(tenant.code)
+        await self._learn()
         subjects = self._readers()
         shown_in_all, with_patients = 0, 0
         for _ in range(answers):
             tenant_, role = self.rng.choice(subjects)
             actor = self.world.cast.actor(tenant_, role)
             target, response, batch = await self._ask(actor)
-            shown = _shown(response, batch)
+            shown = {self.became.get(one, one) for one in _shown(response, batch)}
             events = await self.superuser.fetch(
                 "select kind, subjects from audit_event where request_id = $1 and kind <> 'act'",
                 response.headers["x-request-id"],
             )
             audited = {one for event in events for one in event["subjects"] or ()}
-            words = await self._words_of(audited)
-            stray = sorted({m[0] for m in _TOKEN.finditer(_text(response))} - words)
+            words = set().union(*(self.words.get(one, set()) for one in audited))
+            stray = sorted(_words(_text(response)) - words)
             held = shown == audited and bool(events) == bool(shown) and not stray
             label = f"{target} as {role.value}@{tenant_} ({response.status_code})"
             self.tally.saw(
@@ -111,7 +124,7 @@ class _Scrutiny:
         await actor.send("PUT", batch["uploadPath"] + "1", content=content, headers={"content-type": "text/csv"})
         sealed = {"batch": batch["id"], "parts": 1}
         await actor.do("batchSeal", "BatchSealInput", sealed, "batch { id }")
-        await self.world.work_off()
+        await _work_off(self.platform)
         self.world.objects.setdefault("Table", {}).setdefault(hospital, []).append(batch["id"])
 
     def _any(self, actor: Actor, node_type: str) -> str:
@@ -151,33 +164,32 @@ class _Scrutiny:
         response = await actor.send("POST", "/graphql", json={"query": document, "variables": variables})
         return name, response, batch
 
-    async def _words_of(self, subjects: set[uuid.UUID]) -> set[str]:
-        """The words that lists of these subjects carry: of cases from what was opened of them, of rows from the intake."""
-        rows = await self.superuser.fetch(
-            "select setl_id from inpatient_case where case_id = any($1) union "
-            "select setl_id from intake_row where case_id = any($1)",
-            list(subjects),
-        )
-        refused = await self.superuser.fetch("select batch_id, row_no, setl_id from intake_row where case_id is null")
-        found = [r["setl_id"] for r in rows]
-        found += [r["setl_id"] for r in refused if row_subject(r["batch_id"], r["row_no"]) in subjects]
-        # The other ids of a list end in other characters; its hospital and the list are known by the settlement id. A revealed name
-        # belongs to the one case that was revealed.
-        words = {m[0] for text in found for m in _TOKEN.finditer(text)}
-        return words | await self._revealed(subjects)
+    async def _learn(self) -> None:
+        """What became of every row, and which words belong to whom, read past the walls."""
+        for r in await self.superuser.fetch("select batch_id, row_no, case_id, setl_id from intake_row"):
+            row = row_subject(r["batch_id"], r["row_no"])
+            if r["case_id"] is not None:
+                self.became[row] = r["case_id"]
+            self.words.setdefault(r["case_id"] or row, set()).update(_words(r["setl_id"]))
+        for r in await self.superuser.fetch("select case_id, area_id, key_id, sealed_fields from case_personal"):
+            case_id = r["case_id"]
+            said = self.platform.keyring.unseal(r["area_id"], r["key_id"], r["sealed_fields"], case_id.bytes)
+            self.words.setdefault(case_id, set()).update(_words(said.decode()))
 
-    async def _revealed(self, subjects: set[uuid.UUID]) -> set[str]:
-        words: set[str] = set()
-        if len(subjects) != 1:
-            return words
-        row = await self.superuser.fetchrow(
-            "select area_id, key_id, sealed_fields from case_personal where case_id = any($1)", list(subjects)
-        )
-        if row is None:
-            return words
-        (case_id,) = subjects
-        said = self.world.platform.keyring.unseal(row["area_id"], row["key_id"], row["sealed_fields"], case_id.bytes)
-        return {m[0] for m in _TOKEN.finditer(said.decode())}
+
+def _words(text: str) -> set[str]:
+    return {match[0] for match in _TOKEN.finditer(text)}
+
+
+async def _work_off(platform: Platform) -> None:
+    """Carry out every waiting job here."""
+    from fenzhi_workers.jobs import HANDLERS
+
+    while waiting := await jobs_waiting(platform):
+        for job_id, _attempt in waiting:
+            job = await take(platform, job_id)
+            if job is not None:
+                await HANDLERS[job.claimed.kind](platform, job)
 
 
 def _text(response: Any) -> str:

@@ -57,7 +57,8 @@ async def probed_world(addresses: ServerAddresses, seed: int) -> AsyncIterator[P
                 await leave_more(cast, source.plan)
                 tenants |= _tenants(source.plan)
         tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
-        world = ProbedWorld(cast, tenants, _code("990000", _SECOND), await _numbers(addresses.app_dsn))
+        sandbox = _code("990000", _SECOND)
+        world = ProbedWorld(cast, tenants, sandbox, await _numbers(addresses.app_dsn), platform=platform)
         await _collect(world, addresses.app_dsn)
         yield world
 

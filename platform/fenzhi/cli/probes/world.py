@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
 from fenzhi.cli.flow.client import Cast
+from fenzhi.services.acts import Platform
 
 CANARY = "canary"
 
@@ -54,6 +55,8 @@ class ProbedWorld:
     """The same for objects that the levels below may not see yet."""
     deleted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """The same for objects that were voided, rejected, withdrawn or abandoned."""
+    platform: Platform | None = None
+    """The platform underneath, for who looks past the API."""
 
     def ancestors(self, tenant: str) -> list[str]:
         """Codes of the tenants above, nearest first."""
