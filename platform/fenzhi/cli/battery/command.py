@@ -34,6 +34,7 @@ class Section(StrEnum):
     KILLS = "kills"
     AUDIT = "audit"
     RESTORE = "restore"
+    CANARIES = "canaries"
 
 
 DURABLE = frozenset({Section.KILLS})

@@ -19,12 +19,12 @@ from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.database_roles import replace_dsn
 from fenzhi.cli.flow.client import Actor, fresh_key
 from fenzhi.cli.probes.stage import probed_world
-from fenzhi.cli.probes.world import ProbedWorld, patient_canary
+from fenzhi.cli.probes.world import ProbedWorld, patient_canary, personal_canary
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.trial_servers import sibling_database
 from fenzhi.services.acts import Platform
 from fenzhi.services.audit.sight import row_subject
-from fenzhi.services.jobs.execution import jobs_waiting, take
+from fenzhi.services.jobs.execution import jobs_waiting
 
 _CASE = "id setlId supersededBy totalFen diagnoses"
 _PAGE = f"query($n: Int!, $f: CaseFilter) {{ cases(first: $n, filter: $f) {{ nodes {{ {_CASE} }} pageInfo {{ endCursor }} }} }}"
@@ -40,7 +40,7 @@ _REVEAL = """mutation($i: PersonalFieldsRevealInput!) { personalFieldsReveal(inp
 _EVENTS = """query($n: Int!) { auditEvents(first: $n) { nodes { id kind objectType objectId
   subjects(first: 20) { nodes { caseId } } } } }"""
 _NOBODY = "{ jobs(first: 5) { nodes { id kind } } batches(first: 5) { nodes { id counts { rows } } } }"
-_TOKEN = re.compile(r"patient-(H\w+?)-([A-Za-z0-9]{8})")
+_TOKEN = re.compile(r"(?:patient|personal)-(H\w+?)-([A-Za-z0-9]{8})")
 
 
 async def try_sights(addresses: ServerAddresses, tally: Tally, seed: int, answers: int) -> None:
@@ -76,7 +76,7 @@ class _Scrutiny:
         """Ask, read whom the answer shows, and compare."""
         for tenant in self.world.tenants.values():
             if tenant.kind is TenantKind.HOSPITAL and self.rng.random() < 0.5:
-                await self._leave_a_table(tenant.code)
+                await leave_a_table(self.world, tenant.code, self.rng.randint(1, 6))
         await self._learn()
         subjects = self._readers()
         shown_in_all, with_patients = 0, 0
@@ -112,20 +112,6 @@ class _Scrutiny:
             for role, kind in KIND_OF_ROLE.items()
             if kind is tenant.kind and kind is not TenantKind.OPERATOR and self.world.has_role(tenant.code, role)
         ]
-
-    async def _leave_a_table(self, hospital: str) -> None:
-        """A judged batch that came as a table, so that there is one to be given back with its findings."""
-        actor = self.world.cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
-        order = {"purpose": "LISTS", "mode": "PARTIAL", "label": "table"}
-        batch = (await actor.do("batchCreate", "BatchCreateInput", order, "batch { id uploadPath }"))["batch"]
-        word = patient_canary(hospital)
-        lines = "".join(f"{word}{n:08d},1\n" for n in range(self.rng.randint(1, 6)))
-        content = f"结算号 setl_id,版本 version\n{lines}".encode()
-        await actor.send("PUT", batch["uploadPath"] + "1", content=content, headers={"content-type": "text/csv"})
-        sealed = {"batch": batch["id"], "parts": 1}
-        await actor.do("batchSeal", "BatchSealInput", sealed, "batch { id }")
-        await _work_off(self.platform)
-        self.world.objects.setdefault("Table", {}).setdefault(hospital, []).append(batch["id"])
 
     def _any(self, actor: Actor, node_type: str) -> str:
         """An object of a type, mostly one that the actor may see."""
@@ -170,7 +156,9 @@ class _Scrutiny:
             row = row_subject(r["batch_id"], r["row_no"])
             if r["case_id"] is not None:
                 self.became[row] = r["case_id"]
-            self.words.setdefault(r["case_id"] or row, set()).update(_words(r["setl_id"]))
+            mine = self.words.setdefault(r["case_id"] or row, set())
+            # A table's rows carry the same number in both words.
+            mine |= _words(r["setl_id"]) | _words(r["setl_id"].replace("patient-", "personal-"))
         for r in await self.superuser.fetch("select case_id, area_id, key_id, sealed_fields from case_personal"):
             case_id = r["case_id"]
             said = self.platform.keyring.unseal(r["area_id"], r["key_id"], r["sealed_fields"], case_id.bytes)
@@ -181,15 +169,30 @@ def _words(text: str) -> set[str]:
     return {match[0] for match in _TOKEN.finditer(text)}
 
 
-async def _work_off(platform: Platform) -> None:
-    """Carry out every waiting job here."""
-    from fenzhi_workers.jobs import HANDLERS
+async def leave_a_table(world: ProbedWorld, hospital: str, rows: int) -> None:
+    """A judged batch that came as a table, so that there is one to be given back with its findings (留下表格批次)."""
+    actor = world.cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
+    order = {"purpose": "LISTS", "mode": "PARTIAL", "label": "table"}
+    batch = (await actor.do("batchCreate", "BatchCreateInput", order, "batch { id uploadPath }"))["batch"]
+    lines = "".join(f"{patient_canary(hospital)}{n:08d},1,{personal_canary(hospital)}{n:08d}\n" for n in range(rows))
+    content = f"结算号 setl_id,版本 version,姓名 psn_name\n{lines}".encode()
+    await actor.send("PUT", batch["uploadPath"] + "1", content=content, headers={"content-type": "text/csv"})
+    await actor.do("batchSeal", "BatchSealInput", {"batch": batch["id"], "parts": 1}, "batch { id }")
+    if world.platform is not None:
+        await work_off(world.platform)
+    world.objects.setdefault("Table", {}).setdefault(hospital, []).append(batch["id"])
 
+
+async def work_off(platform: Platform, *, may_fail: bool = False) -> None:
+    """Carry out every waiting job here, as a worker would (处理待办作业)."""
+    from fenzhi_workers.worker import NightShift
+
+    shift = NightShift(platform, 1)
     while waiting := await jobs_waiting(platform):
         for job_id, _attempt in waiting:
-            job = await take(platform, job_id)
-            if job is not None:
-                await HANDLERS[job.claimed.kind](platform, job)
+            await shift.carry_out(job_id)
+        if may_fail:
+            return
 
 
 def _text(response: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, TextIO
 
 import asyncpg
 import httpx
@@ -24,7 +24,7 @@ from fenzhi.access.tokens import Verifier
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow.client import Actor, Cast, StepRefused
-from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary
+from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary, personal_canary
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.synthetic import lists as synthetic_lists
 from fenzhi.cli.synthetic.plan import DocumentPlan, ProvincePlan
@@ -39,12 +39,14 @@ _FIRST, _SECOND = "99", "98"
 
 
 @asynccontextmanager
-async def probed_world(addresses: ServerAddresses, seed: int) -> AsyncIterator[ProbedWorld]:
-    """A world of two provinces over a fresh database, for as long as the block lasts (探测环境)."""
+async def probed_world(
+    addresses: ServerAddresses, seed: int, *, log: TextIO | None = None
+) -> AsyncIterator[ProbedWorld]:
+    """A world of two provinces over a fresh database, for as long as the block lasts (探测环境). `log` takes every line of its log."""
     from fenzhi_migrations.upgrade import upgrade_to_head
 
     await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
-    configure_logging("ERROR")
+    configure_logging("DEBUG" if log else "ERROR", log)
     async with (
         open_platform(addresses.app_dsn, addresses.redis_url, os.urandom(32), is_development=True) as platform,
         _cast(platform) as cast,
@@ -300,10 +302,11 @@ def _marked_line(line: bytes, prefix: str, hospital: str) -> bytes:
         return line
     if not isinstance(message, dict):
         return line
-    for field in ("setl_id", "mdtrt_id", "medcasno", "psn_no", "psn_name"):
+    for field in ("setl_id", "mdtrt_id", "medcasno", "psn_no", "psn_name", "certno"):
         if isinstance(message.get(field), str) and message[field]:
             # Ids have at most 30 characters; the last eight tell them apart within a hospital.
-            message[field] = f"{patient_canary(hospital)}{message[field][-8:]}"
+            word = patient_canary(hospital) if field == "setl_id" else personal_canary(hospital)
+            message[field] = f"{word}{message[field][-8:]}"
     if isinstance(message.get("fixmedins_code"), str):
         message["fixmedins_code"] = _code(message["fixmedins_code"], prefix)
     if isinstance(message.get("insu_admdvs"), str):

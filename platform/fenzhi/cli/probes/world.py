@@ -21,6 +21,11 @@ def patient_canary(hospital: str) -> str:
     return f"patient-{hospital}-"
 
 
+def personal_canary(hospital: str) -> str:
+    """The word that only the personal fields of a hospital's patients carry (个人信息标记); in no answer but a reveal's or one's own table."""
+    return f"personal-{hospital}-"
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One tenant of the probed world (租户)."""
@@ -88,11 +93,15 @@ class ProbedWorld:
         """The canaries that no answer to a subject may carry: of every tenant neither above, below nor itself."""
         kind = self.tenants[subject].kind
         hospitals = [code for code, tenant in self.tenants.items() if tenant.kind is TenantKind.HOSPITAL]
+        personal = [personal_canary(code) for code in hospitals]
         if kind is TenantKind.OPERATOR:
-            return [patient_canary(code) for code in hospitals]
+            return [patient_canary(code) for code in hospitals] + personal
         kin = {subject, *self.ancestors(subject), *self.descendants(subject)}
         patients = [c for c in hospitals if c not in kin or kind is TenantKind.PROVINCE]
-        return [canary(code) for code in self.tenants if code not in kin] + [patient_canary(c) for c in patients]
+        return [canary(code) for code in self.tenants if code not in kin] + [
+            *(patient_canary(c) for c in patients),
+            *personal,
+        ]
 
     def has_role(self, tenant: str, role: Role) -> bool:
         """Whether a tenant has an account in a role (有无此角色)."""
