@@ -144,7 +144,7 @@ async def _traffic(
         await superuser.close()
     tally.figures["planted"] = {"columns": len(planted), "with_rows": sum(n > 0 for n in planted.values())}
     tally.figures["columns_without_rows"] = sorted(name for name, n in planted.items() if n == 0)
-    tally.saw("columns", sum(n > 0 for n in planted.values()) > 60, str(planted))
+    tally.saw("columns", sum(n > 0 for n in planted.values()) > 45, str(planted))
     while await chain_waiting(platform):
         pass
     await anchor(platform)
@@ -157,7 +157,7 @@ async def _traffic(
         found = [w for w in words if w.encode() in answer.content and w != personal_canary(allowed or "-")]
         tally.saw("answers: words of others", not found, f"{answer.label}: {found[:3]}")
     own = sum(CANARY.encode() in a.content for a in left.answers)
-    tally.saw("owners see their own", own > 100, f"only {own} answers carry any word")
+    tally.saw("owners see their own", own * 50 > len(left.answers), f"only {own} answers carry any word")
     seen = {name for name, n in planted.items() if n and any(name.encode() in a.content for a in left.answers)}
     tally.figures |= {"answers_with_words": own, "columns_seen_in_answers": len(seen)}
     return left

@@ -83,18 +83,18 @@ def owned(table: Table, numbers: Numbers, code: str) -> str | None:
         return f"tenant = '{code}'"
     is_hospital = table.info["table_class"] == TableClass.HOSPITAL.value
     levels = (
-        ("hospital_id", numbers.hospital if is_hospital else None),
-        ("county_id", numbers.county if is_hospital or table.name == "county" else None),
-        ("area_id", numbers.area),
-        ("province_id", numbers.province),
+        ("hospital_id", numbers.hospital, is_hospital),
+        ("county_id", numbers.county, is_hospital or table.name == "county"),
+        ("area_id", numbers.area, True),
+        ("province_id", numbers.province, True),
     )
-    for at, (column, value) in enumerate(levels):
+    for at, (column, value, is_owner_here) in enumerate(levels):
         if value is None:
             continue
-        if column not in columns:
+        if column not in columns or not is_owner_here:
             return None
-        above = [c for c, _ in levels[:at] if c in columns and (is_hospital or (table.name == "county"))]
-        return " and ".join([f"{column} = {value}", *(f"{c} is null" for c in above)])
+        below = [name for name, _, owns in levels[:at] if owns and name in columns]
+        return " and ".join([f"{column} = {value}", *(f"{name} is null" for name in below)])
     return None
 
 

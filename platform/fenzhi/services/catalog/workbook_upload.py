@@ -8,7 +8,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from typing import Any
 
 from openpyxl import Workbook
@@ -32,6 +31,7 @@ from fenzhi.services.catalog.workbook_reading import WorkbookEdits, WorkbookTabl
 from fenzhi.services.submission.table_columns import letters
 from fenzhi.services.submission.workbook_cells import Sheet, WorkbookRefused, read_workbook
 from fenzhi.services.submission.workbook_marks import mark_cell, opened, take_marks_off, write_text
+from fenzhi.services.workbook_writing import workbook_bytes
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork
 
@@ -197,9 +197,7 @@ def annotated_workbook(content: bytes, refusals: Sequence[Refusal]) -> bytes:
     take_marks_off(book, RESULTS)
     _mark(book, refusals)
     _results(book, refusals)
-    out = BytesIO()
-    book.save(out)
-    return out.getvalue()
+    return workbook_bytes(book)
 
 
 def read_table_loosely(content: bytes) -> WorkbookTable:

@@ -11,7 +11,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 from openpyxl import Workbook
@@ -30,6 +29,7 @@ from fenzhi.services.submission.table_columns import ACCEPTED_MARK, LISTS, RESUL
 from fenzhi.services.submission.table_lists import ReadTable, TableRow, cell_name, looks_like_table, read_table
 from fenzhi.services.submission.workbook_cells import WorkbookRefused
 from fenzhi.services.submission.workbook_marks import RED, YELLOW, mark_cell, opened, take_marks_off, write_text
+from fenzhi.services.workbook_writing import workbook_bytes
 from fenzhi.store.repositories import submission as store
 
 FINDINGS_MOST = 20_000
@@ -131,9 +131,7 @@ def annotated_workbook(content: bytes, judged: Judged) -> bytes:
     marks = _mark(book, table, rows, judged.verdicts[:FINDINGS_MOST])
     _status(book, table, rows, judged)
     _results(book, judged, marks)
-    out = BytesIO()
-    book.save(out)
-    return out.getvalue()
+    return workbook_bytes(book)
 
 
 def _mark(
