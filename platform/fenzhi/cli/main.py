@@ -240,7 +240,7 @@ def probes(context: typer.Context) -> None:
 
 @app.command(context_settings=_HANDED_OVER, add_help_option=False)
 def battery(context: typer.Context) -> None:
-    """Attacks and faults by section: tokens, graphql, idempotency, concurrency, interference, walls, audit (长时测试)."""
+    """Attacks and faults by section: tokens, graphql, idempotency, concurrency, interference, walls, audit, canaries (长时测试)."""
     hand_over("fenzhi.cli.battery", "battery", context.args)
 
 

@@ -39,6 +39,7 @@ from fenzhi.cli.probes.paths import ask_path
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import CANARY, ProbedWorld, personal_canary
 from fenzhi.cli.servers import ServerAddresses, Servers
+from fenzhi.services.acts import Platform
 from fenzhi.services.audit.chain import anchor, chain_waiting
 from fenzhi.telemetry.metrics import REGISTRY
 from fenzhi.telemetry.traces import tracing_to
@@ -57,6 +58,7 @@ async def run_on(servers: Servers, addresses: ServerAddresses, seed: int, rounds
             log, spans = io.StringIO(), InMemorySpanExporter()
             with tracing_to(SimpleSpanProcessor(spans), "fenzhi-battery"):
                 async with probed_world(addresses, seed, log=log) as world:
+                    master = _platform(world).keyring._master
                     left = await _traffic(addresses, world, tally, random.Random(seed), rounds)
                     await _look_at_jobs(addresses, tally, left)
             places = {
@@ -67,7 +69,7 @@ async def run_on(servers: Servers, addresses: ServerAddresses, seed: int, rounds
                 "temporary files": folder.everything(),
                 **_logs_of(servers.state_dir),
             }
-    secrets = _secrets(addresses, left)
+    secrets = _secrets(addresses, left, master)
     for name, content in places.items():
         for word in (CANARY.encode() + b"-", _PATIENT.encode(), _PERSONAL.encode()):
             tally.saw(f"{name}: words", word not in content, f"{word.decode()} in {_around(content, word)}")
@@ -133,8 +135,7 @@ async def _traffic(
     left = Left()
     world.cast.http.event_hooks["response"].append(left.note)
     hospital = next(c for c, t in world.tenants.items() if t.kind is TenantKind.HOSPITAL)
-    platform = world.platform
-    assert platform is not None, "the stage gives its platform"
+    platform = _platform(world)
     await leave_a_table(world, hospital, 3)
     superuser = await asyncpg.connect(_superuser(addresses))
     try:
@@ -209,9 +210,7 @@ async def _break_a_batch(world: ProbedWorld, superuser: Any, hospital: str) -> N
         key,
     )
     await actor.do("batchSeal", "BatchSealInput", {"batch": batch["id"], "parts": 1}, "batch { id }")
-    platform = world.platform
-    assert platform is not None, "the stage gives its platform"
-    await work_off(platform, may_fail=True)
+    await work_off(_platform(world), may_fail=True)
 
 
 async def _look_at_jobs(addresses: ServerAddresses, tally: Tally, left: Left) -> None:
@@ -242,9 +241,15 @@ def _superuser(addresses: ServerAddresses) -> str:
     return replace_dsn(addresses.superuser_dsn, database=addresses.app_dsn.rsplit("/", 1)[1])
 
 
-def _secrets(addresses: ServerAddresses, left: Left) -> list[tuple[str, bytes]]:
-    """What must be nowhere: passwords of the DSNs, tokens that were used."""
-    found = []
+def _platform(world: ProbedWorld) -> Platform:
+    if world.platform is None:
+        raise LookupError("this world has no platform")
+    return world.platform
+
+
+def _secrets(addresses: ServerAddresses, left: Left, master: bytes) -> list[tuple[str, bytes]]:
+    """What must be nowhere: the master key, passwords of the DSNs, tokens that were used."""
+    found = [("the master key", one) for one in (master, master.hex().encode(), base64.b64encode(master))]
     for name in ("owner_dsn", "app_dsn", "superuser_dsn"):
         password = urlsplit(getattr(addresses, name)).password
         if password:
