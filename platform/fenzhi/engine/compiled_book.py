@@ -7,21 +7,32 @@ class of a procedure is a comparison, not a look-up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fenzhi.engine.connection import INT64_MAX
 from fenzhi.engine.failures import bounds_exceeded, input_refused
+from fenzhi.engine.condition_tokens import ConditionTokens, condition_tokens
 from fenzhi.rules.catalog.disease_group import CLASS_ORDER, CLASS_RANK, DiseaseGroup, ProcedureClass, diagnosis_keys
 from fenzhi.rules.catalog.edition import Edition
+from fenzhi.rules.catalog.group_conditions import LAYER_ORDER
 from fenzhi.rules.grouping.catalog_book import CatalogBook
-from fenzhi.rules.grouping.group_case import preference
-from fenzhi.rules.grouping.grouping_method import ConservativeMatch, GrayPrincipal, GroupingMethod, TieBreak
-from fenzhi.rules.grouping.outcome import REASONS, GroupingReason
+from fenzhi.rules.grouping.comparators import COMPARATORS, CaseView, plainly_asked
+from fenzhi.rules.grouping.grouping_method import (
+    ConservativeMatch,
+    GrayPrincipal,
+    GroupingMethod,
+    MainPosition,
+    TieBreak,
+    UnsoundProcedure,
+)
+from fenzhi.rules.grouping.opened_book import AskedGroup, OpenedBook
+from fenzhi.rules.grouping.outcome import MATCHED, REASONS, GroupingReason
 
 MATCHED_BITS = 8
 """Room for the number of matched procedures; more procedures than this on one case are refused per run."""
@@ -32,9 +43,22 @@ PROCEDURE_UNKNOWN = -1
 MAX_PARTS = 62
 
 REASON = {reason: place for place, reason in enumerate(REASONS)}
-REASON_BITS = 4
+REASON_BITS = 5
+LAYER_BITS = 2
 
-_STATIC = {TieBreak.MOST_PARTS, TieBreak.HIGHER_SCORE, TieBreak.CORE_FIRST}
+_STATIC = {TieBreak.MOST_PARTS, TieBreak.HIGHER_SCORE, TieBreak.CORE_FIRST, TieBreak.CLASS_LADDER}
+_WIDTH = {TieBreak.MOST_MATCHED: MATCHED_BITS, TieBreak.FULL_CODE: MATCHED_BITS}
+"""Bits of the comparators that depend on the case; the others are one bit, nearest_cost stands apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonBits:
+    """Where each answer stands in the comparison number (比较值各段位置), counted from the lowest bit."""
+
+    related: int
+    rank: int
+    decided: int
+    layer: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +78,7 @@ class CompiledBook:
     diagnoses: pa.Table
     """What becomes of each diagnosis when no core group matches; missing and unknown are diagnoses too."""
     matches: pa.Table
-    """Diagnosis × procedure → comparison number of a group, parts met, is it main, its own bit."""
+    """Diagnosis × token → comparison number of a group, parts met, is it main, its own bit. A token is a procedure or a condition."""
     singles: pa.Table
     """Diagnosis × procedure → the answer of a case with that one procedure."""
     counts_by_bits: bool
@@ -62,6 +86,41 @@ class CompiledBook:
     dynamic: tuple[tuple[TieBreak, int], ...]
     """Comparators that depend on the case, with the bit each begins at."""
     group_bits: int
+    bits: ComparisonBits
+    tokens: ConditionTokens
+    unsound: pa.Array
+    """0 sound, 1 unknown, 2 gray, by procedure number + 1; the first stands for every code without a number."""
+    any_anchors: pa.Array | None
+    """By procedure number + 1: does a group of any diagnosis name it? None: no such group, or every case may reach one."""
+    limited_pairs: pa.Table
+    """Procedure × diagnosis: where a procedure of the list limited_main may be the main one."""
+    any_always: bool
+    """A group of any diagnosis names no procedure: every case may reach it."""
+
+    @property
+    def any_number(self) -> int:
+        """The diagnosis number of the groups that look at none (不限诊断的编号)."""
+        return len(self.diagnosis_codes)
+
+    @property
+    def layered(self) -> bool:
+        """Are there layers above the basic one (是否有先期等层级)?"""
+        return self.tokens.used
+
+    @property
+    def needs_main(self) -> bool:
+        """Must the main procedure of a group be that of the case (主要手术操作须相符)?"""
+        return self.method.main_position is MainPosition.CASE_MAIN
+
+    @property
+    def judges_procedures(self) -> bool:
+        """Do unsound procedures keep a case out (手术操作不合格是否不入组)?"""
+        return self.method.unsound_procedure is UnsoundProcedure.UNGROUPED
+
+    @property
+    def nearest_cost(self) -> bool:
+        """Does the cost of a case decide among groups (是否按费用择优)?"""
+        return TieBreak.NEAREST_COST in self.method.tie_break
 
     @cached_property
     def group_codes(self) -> pa.Array:
@@ -112,43 +171,76 @@ class CompiledBook:
         return pa.ListArray.from_arrays(offsets, numbers)
 
 
-def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
+def compile_book(
+    book: CatalogBook, method: GroupingMethod, means: Mapping[str, int] | None = None
+) -> CompiledBook:
     """An edition and a grouping method as integers (编译目录).
 
+    `means`: whole fen per group code, for the comparator nearest_cost alone.
     Raises: EngineBoundsExceeded when a group asks for more parts than the engine can count.
     """
     edition = book.edition
-    for group in edition.groups:
-        if len(group.parts) > MAX_PARTS:
-            raise bounds_exceeded("组合项数 parts of a group", len(group.parts), MAX_PARTS)
+    opened = book.opened(method)
+    method = opened.method
+    asked_of = {
+        group.group_code: opened.asked_of.get(group.group_code) or plainly_asked(group) for group in edition.groups
+    }
     segments = _segments(method)
-    ordered = sorted(edition.groups, key=lambda group: _static_key(group, segments[-1], method), reverse=True)
+    ordered = sorted(
+        edition.groups, key=lambda group: _static_key(asked_of[group.group_code], segments[-1]), reverse=True
+    )
     number = {group.group_code: place for place, group in enumerate(ordered)}
     group_bits = max(1, len(ordered).bit_length())
-    static_bits, dynamic, rank_bit = _layout(segments, group_bits, len(ordered))
-    fixed = _fixed_parts(ordered, segments, static_bits, method)
-    procedure_codes, class_starts = _procedure_numbers(edition)
+    ranks = _static_ranks(ordered, segments, asked_of)
+    static_bits, dynamic, bits = _layout(segments, group_bits, ranks)
+    fixed = _fixed_parts(ordered, ranks, static_bits)
+    procedure_codes, class_starts = _procedure_numbers(edition, asked_of.values())
     procedure_number = {code: place for place, code in enumerate(procedure_codes)}
     diagnosis_codes = sorted(edition.tables.diagnoses)
-    matches = _Matches(dynamic, group_bits)
+    tokens = condition_tokens(opened, diagnosis_codes, len(procedure_codes))
+    named = {
+        code: _named_tokens(asked, procedure_number, tokens)
+        for code, asked in asked_of.items()
+        if code in opened.asked_of and not asked.group.is_conservative
+    }
+    counts_by_bits = all(sum(one.seen >= 0 for one in found.rows) <= MAX_PARTS for found in named.values())
+    matches = _Matches(dynamic, group_bits, bits, means or {}, nearest=TieBreak.NEAREST_COST in method.tie_break)
     missing = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_MISSING)
     unknown = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_UNKNOWN)
-    answers = [(DIAGNOSIS_MISSING, *[missing] * 5), (DIAGNOSIS_UNKNOWN, *[unknown] * 5)]
-    named = {group.group_code: _named_procedures(group, procedure_number) for group in ordered if group.parts}
-    counts_by_bits = all(len(found) <= MAX_PARTS for found in named.values())
+    answers: list[tuple[int, ...]] = [(DIAGNOSIS_MISSING, *[missing] * 5, 1, 0), (DIAGNOSIS_UNKNOWN, *[unknown] * 5, 1, 0)]
+
+    def add(place: int, rank: int, asked: AskedGroup) -> None:
+        base = (KEY_RANKS - 1 - rank) << bits.rank | fixed[asked.group.group_code]
+        base |= (len(LAYER_ORDER) - 1 - asked.layer_rank) << bits.layer | 1 << bits.decided
+        base |= int(asked.related_first) << bits.related
+        found = named[asked.group.group_code]
+        for row in found.rows:
+            seen = 1 << row.seen if counts_by_bits and row.seen >= 0 else 0
+            matches.add(place * tokens.count + row.token, base, row, found.full, seen, asked)
+
     for place, code in enumerate(diagnosis_codes):
         keys = [key for _, key in diagnosis_keys(code)]
-        gray = edition.tables.diagnoses[code] and method.gray_principal is GrayPrincipal.UNGROUPED
-        answers.append((place, *_diagnosis_answers(keys, gray, book, method, number)))
-        for rank, key in enumerate(keys if not gray else ()):
-            for group in book.operative(key):
-                base = ((KEY_RANKS - 1 - rank) << rank_bit) | fixed[group.group_code]
-                full = (1 << len(group.parts)) - 1
-                for slot, (procedure, mask, is_main) in enumerate(named[group.group_code]):
-                    seen = 1 << slot if counts_by_bits else 0
-                    matches.add(place * len(procedure_codes) + procedure, base, mask, full, is_main, seen)
+        refused = _refused(code, edition, method)
+        asks = False
+        if refused is None:
+            reached: set[str] = set()
+            for rank, key in enumerate(keys):
+                for asked in opened.operative(key):
+                    if asked.group.group_code not in reached:
+                        reached.add(asked.group.group_code)
+                        asks = asks or named[asked.group.group_code].conditional
+                        add(place, rank, asked)
+        found = _diagnosis_answers(keys, refused, book, opened, number)
+        answers.append((place, *found, int(refused is not None), int(asks)))
+    anchors: set[int] = set()
+    any_always = False
+    for asked in opened.of_any_diagnosis():
+        add(len(diagnosis_codes), KEY_RANKS - 1, asked)
+        first = asked.parts[0] if asked.parts else None
+        anchors.update(procedure_number[code] for code in first or ())
+        any_always = any_always or first is None
     names = ("diagnosis", "quiet", "class_unknown", "class_diagnostic", "class_therapeutic", "class_surgical")
-    columns = {name: [row[place] for row in answers] for place, name in enumerate(names)}
+    columns = {name: [row[place] for row in answers] for place, name in enumerate((*names, "refused", "asks"))}
     return CompiledBook(
         edition,
         method,
@@ -158,7 +250,7 @@ def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
         class_starts,
         pa.table(
             {
-                name: pa.array(values, pa.int32() if name == "diagnosis" else pa.int64())
+                name: pa.array(values, pa.int64() if name in names[1:] else pa.int32())
                 for name, values in columns.items()
             }
         ),
@@ -167,41 +259,150 @@ def compile_book(book: CatalogBook, method: GroupingMethod) -> CompiledBook:
         counts_by_bits,
         dynamic,
         group_bits,
+        bits,
+        tokens,
+        _unsound_flags(procedure_codes, edition),
+        pa.array([False, *(place in anchors for place in range(len(procedure_codes)))], pa.bool_()) if anchors else None,
+        _limited_pairs(edition, diagnosis_codes, procedure_number),
+        any_always,
     )
 
 
 def answer_code(group_number: int | None, reason: GroupingReason) -> int:
-    """A group (or none) and the reason in one integer (入组结果编码): (number + 1) × 16 + reason."""
+    """A group (or none) and the reason in one integer (入组结果编码): (number + 1) × 2^REASON_BITS + reason."""
     return ((-1 if group_number is None else group_number) + 1 << REASON_BITS) | REASON[reason]
 
 
-class _Matches:
-    """Rows of the match tables (匹配表): what a procedure says for a group, under one diagnosis."""
+@dataclass(frozen=True, slots=True)
+class _TokenRow:
+    """What one token says for a group (一个标记对病种的意义)."""
 
-    def __init__(self, dynamic: Sequence[tuple[TieBreak, int]], group_bits: int) -> None:
-        self._columns: tuple[list[int], list[int], list[int], list[int], list[int]] = ([], [], [], [], [])
+    token: int
+    mask: int
+    """Parts it meets."""
+    main_mask: int
+    """Parts it meets when it is the main procedure of the case."""
+    seen: int
+    """Its own place among the procedures the group names; −1 for a condition."""
+    is_main: int
+    listed: int
+    blocked: int
+    """A fact that is missing: the part is not met, only undecided."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedTokens:
+    rows: tuple[_TokenRow, ...]
+    full: int
+    conditional: bool
+    """Needs tokens that are no procedures."""
+
+
+def _named_tokens(asked: AskedGroup, numbers: Mapping[str, int], tokens: ConditionTokens) -> _NamedTokens:
+    """What every token says for a group (病种的全部标记)."""
+    masks: dict[int, int] = {}
+    for bit, part in enumerate(asked.parts):
+        for code in part:
+            masks[numbers[code]] = masks.get(numbers[code], 0) | (1 << bit)
+    parts = len(asked.parts)
+    main_bit = 0
+    if asked.needs_main:
+        main_bit = 1 << parts
+        parts += 1
+    main = {numbers[code] for code in asked.main}
+    listed = {numbers[code] for code in asked.listed}
+    rows = [
+        _TokenRow(token, mask, main_bit if token in main else 0, seen, int(token in main), int(token in listed), 0)
+        for seen, (token, mask) in enumerate(sorted(masks.items()))
+    ]
+    conditional = False
+    for alternatives, blocking in tokens.parts_of(asked):
+        conditional = True
+        rows += [_TokenRow(token, 1 << parts, 0, -1, 0, 0, 0) for token in sorted(alternatives)]
+        if blocking is not None:
+            rows.append(_TokenRow(blocking, 1 << parts, 0, -1, 0, 0, 1))
+        parts += 1
+    if parts > MAX_PARTS:
+        raise bounds_exceeded("组合项数 parts of a group", parts, MAX_PARTS)
+    # One token may satisfy several parts, as a diagnosis under two secondary parts: its masks are one row.
+    merged: dict[tuple[int, int], _TokenRow] = {}
+    for row in rows:
+        key = (row.token, row.blocked)
+        held = merged.get(key)
+        merged[key] = row if held is None else replace(held, mask=held.mask | row.mask)
+    return _NamedTokens(tuple(merged.values()), (1 << parts) - 1, conditional)
+
+
+class _Matches:
+    """Rows of the match tables (匹配表): what a token says for a group, under one diagnosis."""
+
+    def __init__(
+        self,
+        dynamic: Sequence[tuple[TieBreak, int]],
+        group_bits: int,
+        bits: ComparisonBits,
+        means: Mapping[str, int],
+        *,
+        nearest: bool,
+    ) -> None:
+        self._columns: dict[str, list[int]] = {name: [] for name in _MATCH_COLUMNS}
         self._single: dict[int, int] = {}
         self._group_mask = (1 << group_bits) - 1
-        self._matched = next((1 << bit for one, bit in dynamic if one is TieBreak.MOST_MATCHED), 0)
-        self._main = next((1 << bit for one, bit in dynamic if one is TieBreak.MAIN_MATCHED), 0)
+        self._layer = bits.layer
+        self._means = means
+        self._dynamic = dict(dynamic)
+        self._singles = not nearest and not set(self._dynamic) - {TieBreak.MOST_MATCHED, TieBreak.MAIN_MATCHED}
 
-    def add(self, key: int, base: int, mask: int, full: int, is_main: int, seen: int) -> None:
+    def add(self, key: int, base: int, row: _TokenRow, full: int, seen: int, asked: AskedGroup) -> None:
         # Bits beyond the group's parts are set from the start, so that a complete group is all ones: −1.
-        for column, value in zip(self._columns, (key, base, mask | ~full, is_main, seen), strict=True):
+        values = (
+            key,
+            base,
+            row.mask | ~full,
+            row.main_mask,
+            row.is_main,
+            seen,
+            row.listed,
+            asked.class_rank,
+            row.blocked,
+            self._means.get(asked.group.group_code, -1),
+        )
+        for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
-        if mask == full:
-            reached = base + self._matched + self._main * is_main
+        if (row.mask | row.main_mask) == full and row.seen >= 0:
+            reached = base
+            if TieBreak.MOST_MATCHED in self._dynamic:
+                reached += 1 << self._dynamic[TieBreak.MOST_MATCHED]
+            if TieBreak.MAIN_MATCHED in self._dynamic:
+                reached += row.is_main << self._dynamic[TieBreak.MAIN_MATCHED]
             self._single[key] = max(reached, self._single.get(key, -1))
 
     def table(self) -> pa.Table:
-        names = ("match_key", "base", "met", "is_main", "seen")
-        return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, self._columns, strict=True)})
+        return pa.table({name: pa.array(column, pa.int64()) for name, column in self._columns.items()})
 
     def singles(self) -> pa.Table:
-        answers = [answer_code(best & self._group_mask, GroupingReason.CORE_MATCHED) for best in self._single.values()]
-        return pa.table(
-            {"single_key": pa.array(list(self._single), pa.int64()), "single": pa.array(answers, pa.int64())}
-        )
+        found = self._single if self._singles else {}
+        answers = [
+            answer_code(best & self._group_mask, LAYER_REASONS[(best >> self._layer) & ((1 << LAYER_BITS) - 1)])
+            for best in found.values()
+        ]
+        return pa.table({"single_key": pa.array(list(found), pa.int64()), "single": pa.array(answers, pa.int64())})
+
+
+_MATCH_COLUMNS = (
+    "match_key",
+    "base",
+    "met",
+    "main_met",
+    "is_main",
+    "seen",
+    "listed",
+    "class_rank",
+    "blocked",
+    "mean_fen",
+)
+LAYER_REASONS = tuple(MATCHED[layer] for layer in reversed(LAYER_ORDER))
+"""By the layer's place in the comparison number: the basic one is 0 (各层入组原因)."""
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -221,91 +422,128 @@ def _segments(method: GroupingMethod) -> list[tuple[TieBreak, ...]]:
     return [*segments, tuple(run)]
 
 
-def _static_key(group: DiseaseGroup, run: Sequence[TieBreak], method: GroupingMethod) -> tuple[object, ...]:
+def _static_key(asked: AskedGroup, run: Sequence[TieBreak]) -> tuple[Any, ...]:
     """Smaller is better, as in the rules: the answers of the rule's own comparators, the group code last."""
-    answers = dict(preference(group, (), method))
-    return (*(answers[name.value] for name in run), answers["group_code"])
+    return (*(COMPARATORS[name](asked, _NOBODY) for name in run), asked.group.group_code.encode())
+
+
+_NOBODY = CaseView()
+
+
+def _static_ranks(
+    ordered: Sequence[DiseaseGroup], segments: Sequence[tuple[TieBreak, ...]], asked_of: Mapping[str, AskedGroup]
+) -> dict[int, dict[str, int]]:
+    """For every static run before the last: group code → how good its answers are, larger is better (静态比较名次)."""
+    ranks: dict[int, dict[str, int]] = {}
+    for segment, run in enumerate(segments[:-1]):
+        if not run or run[0] not in _STATIC:
+            continue
+        answers = {group.group_code: _static_key(asked_of[group.group_code], run)[:-1] for group in ordered}
+        better = {answer: place for place, answer in enumerate(sorted(set(answers.values()), reverse=True))}
+        ranks[segment] = {code: better[answer] for code, answer in answers.items()}
+    return ranks
 
 
 def _layout(
-    segments: Sequence[tuple[TieBreak, ...]], group_bits: int, groups: int
-) -> tuple[dict[int, int], tuple[tuple[TieBreak, int], ...], int]:
-    """Bits of each segment from the last to the first: (segment → bit of static runs), dynamic bits, bit of the key rank."""
+    segments: Sequence[tuple[TieBreak, ...]], group_bits: int, ranks: Mapping[int, Mapping[str, int]]
+) -> tuple[dict[int, int], tuple[tuple[TieBreak, int], ...], ComparisonBits]:
+    """Bits of each segment from the last to the first: (segment → bit of static runs), dynamic bits, bits above them.
+
+    The nearest cost has no bits: what stands before it is compared first, then the distance, then what stands after it.
+    """
     static_bits = {len(segments) - 1: 0}
     dynamic: list[tuple[TieBreak, int]] = []
     bit = group_bits
     for place in range(len(segments) - 2, -1, -1):
         run = segments[place]
-        if run and run[0] not in _STATIC:
+        if run == (TieBreak.NEAREST_COST,):
             dynamic.append((run[0], bit))
-            bit += MATCHED_BITS if run[0] is TieBreak.MOST_MATCHED else 1
+        elif run and run[0] not in _STATIC:
+            dynamic.append((run[0], bit))
+            bit += _WIDTH.get(run[0], 1)
         elif run:
             static_bits[place] = bit
-            bit += group_bits
-    if bit + KEY_RANKS.bit_length() > INT64_MAX.bit_length():
-        raise bounds_exceeded(
-            "择优比较位数 bits of the tie-break", bit, INT64_MAX.bit_length() - KEY_RANKS.bit_length()
-        )
-    return static_bits, tuple(reversed(dynamic)), bit
+            bit += max(ranks[place].values(), default=0).bit_length()
+    bits = ComparisonBits(bit, bit + 1, bit + 1 + KEY_RANKS.bit_length(), bit + 2 + KEY_RANKS.bit_length())
+    if bits.layer + LAYER_BITS > INT64_MAX.bit_length():
+        room = INT64_MAX.bit_length() - LAYER_BITS - 2 - KEY_RANKS.bit_length()
+        raise bounds_exceeded("择优比较位数 bits of the tie-break", bit, room)
+    return static_bits, tuple(reversed(dynamic)), bits
 
 
 def _fixed_parts(
-    ordered: Sequence[DiseaseGroup],
-    segments: Sequence[tuple[TieBreak, ...]],
-    static_bits: Mapping[int, int],
-    method: GroupingMethod,
+    ordered: Sequence[DiseaseGroup], ranks: Mapping[int, Mapping[str, int]], static_bits: Mapping[int, int]
 ) -> dict[str, int]:
     """What a group's comparison number holds whatever the case (静态比较值)."""
     fixed = {group.group_code: place for place, group in enumerate(ordered)}
-    for segment, bit in static_bits.items():
-        if segment == len(segments) - 1:
-            continue
-        answers = {group.group_code: _static_key(group, segments[segment], method)[:-1] for group in ordered}
-        better = {answer: place for place, answer in enumerate(sorted(set(answers.values()), reverse=True))}
-        for group in ordered:
-            fixed[group.group_code] |= better[answers[group.group_code]] << bit
+    for segment, of_group in ranks.items():
+        for code, better in of_group.items():
+            fixed[code] |= better << static_bits[segment]
     return fixed
 
 
-def _procedure_numbers(edition: Edition) -> tuple[list[str], tuple[int, int, int]]:
+def _procedure_numbers(edition: Edition, asked: Iterable[AskedGroup]) -> tuple[list[str], tuple[int, int, int]]:
     known = edition.tables.procedures
     by_rank: list[list[str]] = [[], [], [], []]
     for code, entry in known.items():
         by_rank[CLASS_RANK[entry.procedure_class] if entry.procedure_class else 0].append(code)
-    listed = {code for group in edition.groups for part in group.parts for code in part} - set(known)
-    by_rank[0].extend(listed)
+    lists = edition.lists
+    named = {code for one in asked for part in one.parts for code in part}
+    named |= lists.not_main | lists.conservative | set(lists.limited_main)
+    by_rank[0].extend(named - set(known))
     ordered = [code for rank in by_rank for code in sorted(rank)]
     first = len(by_rank[0])
     second = first + len(by_rank[1])
     return ordered, (first, second, second + len(by_rank[2]))
 
 
-def _named_procedures(group: DiseaseGroup, numbers: Mapping[str, int]) -> list[tuple[int, int, int]]:
-    """(procedure, parts it meets as bits, is it a main procedure) of a group (病种列出的手术操作)."""
-    masks: dict[str, int] = {}
-    for bit, part in enumerate(group.parts):
-        for code in part:
-            masks[code] = masks.get(code, 0) | (1 << bit)
-    main = {code for part in group.main_procedures for code in part}
-    return [(numbers[code], mask, int(code in main)) for code, mask in masks.items()]
+def _unsound_flags(procedure_codes: Sequence[str], edition: Edition) -> pa.Array:
+    known = edition.tables.procedures
+    flags = [1, *(1 if code not in known else 2 if known[code].is_gray else 0 for code in procedure_codes)]
+    return pa.array(flags, pa.int8())
+
+
+def _limited_pairs(edition: Edition, diagnosis_codes: Sequence[str], number: Mapping[str, int]) -> pa.Table:
+    pairs = [
+        (number[code], place)
+        for code, keys in edition.lists.limited_main.items()
+        for place, diagnosis in enumerate(diagnosis_codes)
+        if any(key in keys for _, key in diagnosis_keys(diagnosis))
+    ]
+    return pa.table(
+        {
+            "procedure": pa.array([pair[0] for pair in pairs], pa.int32()),
+            "diagnosis": pa.array([pair[1] for pair in pairs], pa.int32()),
+        }
+    )
+
+
+def _refused(code: str, edition: Edition, method: GroupingMethod) -> GroupingReason | None:
+    if edition.tables.diagnoses[code] and method.gray_principal is GrayPrincipal.UNGROUPED:
+        return GroupingReason.PRINCIPAL_DIAGNOSIS_GRAY
+    return GroupingReason.PRINCIPAL_DIAGNOSIS_EXCLUDED if code in edition.lists.principals else None
 
 
 def _diagnosis_answers(
-    keys: Sequence[str], gray: bool, book: CatalogBook, method: GroupingMethod, number: Mapping[str, int]
+    keys: Sequence[str],
+    refused: GroupingReason | None,
+    book: CatalogBook,
+    opened: OpenedBook,
+    number: Mapping[str, int],
 ) -> tuple[int, int, int, int, int]:
     """Answers for a diagnosis when no core group matches (无核心病种匹配时的结果).
 
     Shape: without procedures; then with procedures whose deciding class is unknown, diagnostic, therapeutic, surgical.
     """
-    if gray:
-        refused = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_GRAY)
-        return (refused, refused, refused, refused, refused)
+    if refused is not None:
+        said = answer_code(None, refused)
+        return (said, said, said, said, said)
     conservative = next((found for key in keys if (found := book.conservative(key)) is not None), None)
     of_class: dict[ProcedureClass, DiseaseGroup] = {}
     for key in keys:
         for procedure_class, group in book.comprehensive(key).items():
             of_class.setdefault(procedure_class, group)
-    any_group = bool(of_class) or conservative is not None or any(book.operative(key) for key in keys)
+    any_group = bool(of_class) or conservative is not None or any(opened.operative(key) for key in keys)
     nothing = GroupingReason.NO_GROUP_FOR_PROCEDURES if any_group else GroupingReason.NO_GROUP_FOR_DIAGNOSIS
 
     def by_class(procedure_class: ProcedureClass) -> int:
@@ -317,7 +555,7 @@ def _diagnosis_answers(
     quiet = by_class(ProcedureClass.CONSERVATIVE)
     if conservative is not None:
         quiet = answer_code(number[conservative.group_code], GroupingReason.CONSERVATIVE_MATCHED)
-        if method.conservative_match is ConservativeMatch.FALLBACK:
+        if opened.method.conservative_match is ConservativeMatch.FALLBACK:
             fallen = answer_code(number[conservative.group_code], GroupingReason.CONSERVATIVE_FALLBACK)
             return (quiet, fallen, fallen, fallen, fallen)
     unknown = answer_code(None, GroupingReason.PROCEDURE_CLASS_UNKNOWN if of_class else nothing)

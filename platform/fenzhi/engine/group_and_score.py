@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fenzhi.engine.case_preparation import flagged, preparation
 from fenzhi.engine.columns import check_columns, extremes
 from fenzhi.engine.compiled_book import MATCHED_BITS, CompiledBook
 from fenzhi.engine.connection import HUGEINT_MAX, INT64_MAX, BulkConnection
@@ -25,12 +26,15 @@ _SOURCES = pa.array([source.value for source in SOURCES], pa.string())
 
 def group_cases(connection: BulkConnection, cases: pa.Table, book: CompiledBook, *, batch_rows: int) -> pa.Table:
     """Cases into groups only (批量入组): see `Engine.group`."""
-    coded = _coded(cases, book)
+    coded = flagged(_coded(cases, book), cases, book)
     _check_procedures(coded)
+    if book.nearest_cost:
+        given = "cost_fen" in cases.column_names
+        coded = coded.append_column("cost_fen", cases["cost_fen"] if given else pa.nulls(cases.num_rows, pa.int64()))
     statement = grouping_statement(book)
     parts = [
         _group_columns(
-            _answer(connection, statement, {"cases": batch, **_book_tables(book)}),
+            _answer(connection, statement, {"cases": batch, **_book_tables(connection, batch, book)}),
             book,
         )
         for batch in _batches(coded, batch_rows)
@@ -43,7 +47,7 @@ def group_and_score_cases(
 ) -> pa.Table:
     """Cases into groups and points (批量入组计分): see `Engine.group_and_score`."""
     book = plan.book
-    coded = _coded(cases, book)
+    coded = flagged(_coded(cases, book), cases, book)
     _check_procedures(coded)
     coded = _with_scoring_columns(coded, cases, plan)
     largest_cost = pc.max(coded["cost_fen"]).as_py() or 0
@@ -59,7 +63,7 @@ def group_and_score_cases(
             statement,
             {
                 "cases": batch,
-                **_book_tables(book),
+                **_book_tables(connection, batch, book),
                 "prices": plan.prices,
                 "factors": plan.factor_table,
                 "auxiliaries": plan.auxiliary_table,
@@ -106,8 +110,11 @@ def _no_editions() -> pa.Table:
     return pa.schema(list(kinds.items())).empty_table()
 
 
-def _book_tables(book: CompiledBook) -> dict[str, pa.Table]:
-    return {"diagnoses": book.diagnoses, "matches": book.matches, "singles": book.singles}
+def _book_tables(connection: BulkConnection, batch: pa.Table, book: CompiledBook) -> dict[str, pa.Table]:
+    tables = {"diagnoses": book.diagnoses, "matches": book.matches, "singles": book.singles}
+    if book.edition.lists.touches_procedures:
+        tables["effective"] = preparation(connection, batch, book)
+    return tables
 
 
 def _coded(cases: pa.Table, book: CompiledBook) -> pa.Table:

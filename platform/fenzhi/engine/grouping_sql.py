@@ -8,54 +8,69 @@ never with data of a tenant.
 
 from __future__ import annotations
 
-from fenzhi.engine.compiled_book import REASON, REASON_BITS, CompiledBook
+from fenzhi.engine.compiled_book import LAYER_REASONS, REASON, REASON_BITS, CompiledBook
 from fenzhi.engine.connection import INT64_MAX
 from fenzhi.engine.scoring_plan import SOURCES, RunBounds, ScoringPlan
 from fenzhi.rules.catalog.reference_costs import ReferenceSource
+from fenzhi.rules.catalog.group_conditions import CaseFact
+from fenzhi.rules.grouping.comparators import FAR
 from fenzhi.rules.grouping.grouping_method import ComprehensiveClass, TieBreak
 from fenzhi.rules.grouping.outcome import GroupingReason
 from fenzhi.rules.scoring.cost_outliers import BANDS, CostBand, OutlierMethod
 
 BAND = {band: place for place, band in enumerate(BANDS)}
 
+_USED = """
+  SELECT ordinal, {diagnosis} AS diagnosis, {columns}unnest({tokens}) AS token FROM {source} WHERE {which} AND diagnosis >= 0
+"""
+
 _HIT = """
-SELECT ordinal, base, bit_or(met) AS met{matched_column}{main_column}
-FROM (
-  SELECT ordinal, diagnosis, {main_procedure}unnest({procedures}) AS procedure
-  FROM cases WHERE len(procedures) > 1 AND diagnosis >= 0
-) AS used
-JOIN matches ON matches.match_key = used.diagnosis::BIGINT * {procedures_count} + used.procedure
-WHERE used.procedure >= 0
+SELECT ordinal, base, {met} AS met{measures}
+FROM ({used}) AS used
+JOIN matches ON matches.match_key = used.diagnosis::BIGINT * {token_count} + used.token
+WHERE used.token >= 0
 GROUP BY ordinal, base
 """
 
 _BEST = """
-SELECT ordinal, (((max(base{dynamic}) & {group_mask}) + 1) << {reason_bits}) + {reason_core} AS answer
-FROM ({hit}) AS hit
-WHERE met = -1
-GROUP BY ordinal
+SELECT ordinal, {answer} AS answer
+FROM (SELECT ordinal, {best} AS best FROM ({hit}) AS hit WHERE met = -1 GROUP BY ordinal) AS compared
 """
 
 _GROUPED = """
-SELECT
-  cases.ordinal,
+{told}SELECT
+  {source}.ordinal,
   {case_columns}
   CASE
-    WHEN len(cases.procedures) = 0 THEN diagnoses.quiet
-    WHEN singles.single IS NOT NULL THEN singles.single
-    WHEN best.answer IS NOT NULL THEN best.answer
+    {gates}
+    {looked_up}
     WHEN {decides} >= {surgical} THEN diagnoses.class_surgical
     WHEN {decides} >= {therapeutic} THEN diagnoses.class_therapeutic
     WHEN {decides} >= {diagnostic} THEN diagnoses.class_diagnostic
     ELSE diagnoses.class_unknown
   END AS answer
-FROM cases
-JOIN diagnoses ON diagnoses.diagnosis = cases.diagnosis
+FROM {source}
+JOIN diagnoses ON diagnoses.diagnosis = {source}.diagnosis
 LEFT JOIN singles ON singles.single_key = CASE
-    WHEN len(cases.procedures) = 1 AND cases.diagnosis >= 0 AND cases.procedures[1] >= 0
-    THEN cases.diagnosis::BIGINT * {procedures_count} + cases.procedures[1]
+    WHEN len({source}.procedures) = 1 AND {source}.diagnosis >= 0 AND {source}.procedures[1] >= 0{unless_special}
+    THEN {source}.diagnosis::BIGINT * {token_count} + {source}.procedures[1]
   END
-LEFT JOIN ({best}) AS best ON best.ordinal = cases.ordinal
+LEFT JOIN ({best}) AS best ON best.ordinal = {source}.ordinal
+"""
+
+_LOOKED_UP = """WHEN len({source}.procedures) = 0 THEN diagnoses.quiet
+    WHEN singles.single IS NOT NULL THEN singles.single
+    WHEN best.answer IS NOT NULL THEN best.answer"""
+_LOOKED_UP_LAYERED = """WHEN best.answer IS NOT NULL THEN best.answer
+    WHEN singles.single IS NOT NULL THEN singles.single
+    WHEN len({source}.procedures) = 0 THEN diagnoses.quiet"""
+
+_TOLD = """WITH effected AS (
+  SELECT cases.* {replaced} FROM cases {join_effective}
+),
+told AS (
+  SELECT effected.*, {tokens} AS tokens FROM effected
+)
 """
 
 _SCORED = """
@@ -175,34 +190,154 @@ def _outlier_points(plan: ScoringPlan, unit: int, kind: str) -> tuple[str, str]:
 
 
 def _grouped(book: CompiledBook, *, case_columns: str) -> str:
-    needs_main = any(comparator is TieBreak.MAIN_MATCHED for comparator, _ in book.dynamic)
-    needs_matched = any(comparator is TieBreak.MOST_MATCHED for comparator, _ in book.dynamic)
-    matched = ", bit_count(bit_or(seen))::BIGINT AS matched" if book.counts_by_bits else ", count(*) AS matched"
-    hit = _HIT.format(
-        matched_column=matched if needs_matched else "",
-        procedures="procedures" if book.counts_by_bits else "list_distinct(procedures)",
-        main_column=", max(CASE WHEN procedure = main_procedure THEN is_main ELSE 0 END) AS main" if needs_main else "",
-        main_procedure="procedures[1] AS main_procedure, " if needs_main else "",
-        procedures_count=book.procedures_count,
-    )
-    dynamic = "".join(
-        f" + ({'matched' if comparator is TieBreak.MOST_MATCHED else 'main'} << {bit})"
-        for comparator, bit in book.dynamic
-    )
+    """The statement of grouping (入组语句), with nothing in it that the edition and the method do not ask for."""
+    source = "told" if book.layered or book.edition.lists.touches_procedures else "cases"
     highest = book.method.comprehensive_class is ComprehensiveClass.HIGHEST
     diagnostic, therapeutic, surgical = book.class_starts
+    decides = f"list_max({source}.procedures)" if highest else f"{source}.procedures[1]"
+    gates = []
+    if book.judges_procedures:
+        unknown, gray = (
+            REASON[reason] for reason in (GroupingReason.PROCEDURE_UNKNOWN, GroupingReason.PROCEDURE_GRAY)
+        )
+        gates.append(f"WHEN {source}.unsound > 0 AND diagnoses.refused = 0 THEN CASE {source}.unsound WHEN 1 THEN {unknown} ELSE {gray} END")
+    if book.layered:
+        gates.insert(0, "WHEN diagnoses.refused = 1 THEN diagnoses.quiet")
+    looked_up = _LOOKED_UP_LAYERED if book.layered else _LOOKED_UP
     return _GROUPED.format(
-        case_columns=case_columns,
-        best=_BEST.format(
-            hit=hit,
-            dynamic=dynamic,
-            group_mask=(1 << book.group_bits) - 1,
-            reason_bits=REASON_BITS,
-            reason_core=REASON[GroupingReason.CORE_MATCHED],
-        ),
-        decides="list_max(cases.procedures)" if highest else "cases.procedures[1]",
+        told=_told(book) if source == "told" else "",
+        source=source,
+        case_columns=case_columns.replace("cases.", f"{source}."),
+        gates="\n    ".join(gates),
+        looked_up=looked_up.format(source=source),
+        decides=decides,
         diagnostic=diagnostic,
         therapeutic=therapeutic,
         surgical=surgical,
-        procedures_count=book.procedures_count,
+        unless_special=f" AND NOT {source}.special" if book.layered else "",
+        token_count=book.tokens.count,
+        best=_best(book, source),
     )
+
+
+def _told(book: CompiledBook) -> str:
+    listed = book.edition.lists.touches_procedures
+    tokens = "procedures"
+    if book.layered:
+        first = book.tokens.first
+        diagnostic, therapeutic, surgical = book.class_starts
+        decides = (
+            "list_max(procedures)"
+            if book.method.comprehensive_class is ComprehensiveClass.HIGHEST
+            else "procedures[1]"
+        )
+        of_class = (
+            f"CASE WHEN len(procedures) = 0 THEN {first} WHEN {decides} >= {surgical} THEN {first + 3}"
+            f" WHEN {decides} >= {therapeutic} THEN {first + 2} WHEN {decides} >= {diagnostic} THEN {first + 1} ELSE -1 END"
+        )
+        conditions = ", ".join([of_class, str(book.tokens.always), *(_fact(book, fact) for fact in CaseFact)])
+        tokens = f"CASE WHEN special THEN list_concat(procedures, secondary, [{conditions}]::INTEGER[]) ELSE procedures END"
+    return _TOLD.format(
+        replaced="REPLACE (coalesce(effective.procedures, cases.procedures) AS procedures)" if listed else "",
+        join_effective="LEFT JOIN effective ON effective.ordinal = cases.ordinal" if listed else "",
+        tokens=tokens,
+    )
+
+
+def _fact(book: CompiledBook, fact: CaseFact) -> str:
+    """The token of a fact (事实编号): missing, or the band between two edges."""
+    missing = book.tokens.fact_start[fact]
+    edges = book.tokens.edges[fact]
+    if not edges:
+        return "-1"
+    below = " ".join(f"WHEN {fact.value} < {edge} THEN {missing + 1 + place}" for place, edge in enumerate(edges))
+    return f"CASE WHEN {fact.value} IS NULL THEN {missing} {below} ELSE {missing + 1 + len(edges)} END"
+
+
+def _best(book: CompiledBook, source: str) -> str:
+    """The best complete group of a case with several tokens (最优病种)."""
+    dynamic = dict(book.dynamic)
+    counted = [one for one in (TieBreak.MOST_MATCHED, TieBreak.COMPLETE_MATCH) if one in dynamic]
+    tokens = "tokens" if source == "told" else "procedures"
+    columns = measures = ""
+    met = "bit_or(met)"
+    if TieBreak.MAIN_MATCHED in dynamic or book.needs_main:
+        columns += "procedures[1] AS main_procedure, "
+    if book.needs_main:
+        met = "bit_or(met | CASE WHEN token = main_procedure THEN main_met ELSE 0 END)"
+    if TieBreak.MAIN_MATCHED in dynamic:
+        measures += ", max(CASE WHEN token = main_procedure THEN is_main ELSE 0 END) AS main"
+    if counted:
+        named = f"count(*) FILTER (WHERE token < {book.procedures_count})"
+        measures += f", {'bit_count(bit_or(seen))::BIGINT' if book.counts_by_bits else named} AS matched"
+    if TieBreak.FULL_CODE in dynamic:
+        by_bits = "bit_count(bit_or(CASE WHEN listed = 1 THEN seen ELSE 0 END))::BIGINT"
+        measures += f", {by_bits if book.counts_by_bits else 'count(*) FILTER (WHERE listed = 1)'} AS full_codes"
+    if TieBreak.COMPLETE_MATCH in dynamic:
+        columns += "len(list_distinct(procedures)) AS coded, "
+        measures += ", max(coded) AS coded"
+    if TieBreak.CLASS_MATCHED in dynamic:
+        diagnostic, therapeutic, surgical = book.class_starts
+        columns += "list_max(procedures) AS heaviest, "
+        measures += (
+            f", max(CASE WHEN heaviest >= {surgical} THEN 3 WHEN heaviest >= {therapeutic} THEN 2"
+            f" WHEN heaviest >= {diagnostic} THEN 1 ELSE 0 END) AS highest, max(class_rank) AS class_rank"
+        )
+    if book.nearest_cost:
+        columns += "cost_fen, "
+        measures += f", max(CASE WHEN mean_fen < 0 OR cost_fen IS NULL THEN {FAR} ELSE abs(cost_fen - mean_fen) END) AS distance"
+    if book.layered:
+        measures += ", max(blocked) AS blocked"
+    several = "len(procedures) > 0" if _needs_every(book) else "len(procedures) > 1"
+    used = _USED.format(
+        diagnosis="diagnosis",
+        columns=columns,
+        tokens=tokens if book.counts_by_bits else f"list_distinct({tokens})",
+        source=source,
+        which=f"({several} OR special)" if book.layered else several,
+    )
+    if book.layered:
+        used += "UNION ALL" + _USED.format(
+            diagnosis=str(book.any_number),
+            columns=columns,
+            tokens=tokens if book.counts_by_bits else f"list_distinct({tokens})",
+            source=source,
+            which="any_flag",
+        )
+    hit = _HIT.format(met=met, measures=measures, used=used, token_count=book.tokens.count)
+    compared = "base" + "".join(
+        f" + ({_MEASURE[comparator]} << {bit})" for comparator, bit in book.dynamic if comparator in _MEASURE
+    )
+    if book.layered:
+        compared += f" - (blocked << {book.bits.decided})"
+    best = f"max({compared})"
+    if book.nearest_cost:
+        bit = dynamic[TieBreak.NEAREST_COST]
+        best = (
+            f"max({{'head': ({compared}) >> {bit}, 'near': -distance, 'tail': ({compared}) & {(1 << bit) - 1}}})"
+        )
+        best = f"(({best}).head << {bit}) | ({best}).tail"
+    number = f"((best & {(1 << book.group_bits) - 1}) + 1) << {REASON_BITS}"
+    if not book.layered:
+        answer = f"({number}) + {REASON[GroupingReason.CORE_MATCHED]}"
+    else:
+        reasons = " ".join(f"WHEN {place} THEN {REASON[one]}" for place, one in enumerate(LAYER_REASONS))
+        answer = (
+            f"CASE WHEN (best >> {book.bits.decided}) & 1 = 0 THEN {REASON[GroupingReason.CASE_FACT_MISSING]}"
+            f" ELSE ({number}) + CASE best >> {book.bits.layer} {reasons} END END"
+        )
+    return _BEST.format(answer=answer, best=best, hit=hit)
+
+
+def _needs_every(book: CompiledBook) -> bool:
+    """Cases with one procedure cannot be looked up where a comparator depends on more than the procedure itself."""
+    return bool({one for one, _ in book.dynamic} - {TieBreak.MOST_MATCHED, TieBreak.MAIN_MATCHED})
+
+
+_MEASURE = {
+    TieBreak.MOST_MATCHED: "matched",
+    TieBreak.MAIN_MATCHED: "main",
+    TieBreak.FULL_CODE: "full_codes",
+    TieBreak.COMPLETE_MATCH: "(CASE WHEN matched = coded THEN 1 ELSE 0 END)",
+    TieBreak.CLASS_MATCHED: "(CASE WHEN class_rank = highest THEN 1 ELSE 0 END)",
+}

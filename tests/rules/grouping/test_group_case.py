@@ -229,6 +229,9 @@ def test_every_reason_has_its_text_in_both_languages() -> None:
         GroupingReason.CONSERVATIVE_MATCHED,
         GroupingReason.CONSERVATIVE_FALLBACK,
         GroupingReason.COMPREHENSIVE_MATCHED,
+        GroupingReason.PRIORITY_MATCHED,
+        GroupingReason.MERGED_MATCHED,
+        GroupingReason.AUXILIARY_MATCHED,
     }
 
 

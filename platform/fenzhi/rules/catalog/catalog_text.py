@@ -31,6 +31,13 @@ from fenzhi.rules.catalog.disease_group import (
     procedure_key,
 )
 from fenzhi.rules.catalog.edition import CodeTables, ambiguous_key, duplicated_code, group_faults
+from fenzhi.rules.catalog.group_conditions import (
+    CONDITION_COLUMNS,
+    GroupConditions,
+    GroupLayer,
+    condition_cells,
+    parse_conditions,
+)
 from fenzhi.rules.quantities import exact_decimal
 from fenzhi.rules.refusals import Refusal
 
@@ -78,9 +85,13 @@ class CatalogReading:
 
 def dialect_for(groups: Iterable[DiseaseGroup]) -> CatalogDialect:
     """The plain dialect that can carry these groups (导出格式)."""
-    if any(group.procedure_class is not None for group in groups):
-        return CatalogDialect(columns=(*COLUMNS, CLASS_COLUMN))
-    return CatalogDialect()
+    listed = tuple(groups)
+    columns: tuple[str, ...] = COLUMNS
+    if any(group.procedure_class is not None for group in listed):
+        columns = (*columns, CLASS_COLUMN)
+    if any(group.conditions.asked for group in listed):
+        columns = (*columns, *CONDITION_COLUMNS)
+    return CatalogDialect(columns=columns)
 
 
 def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> CatalogReading:
@@ -88,7 +99,8 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
 
     Refuses: catalog_encoding, catalog_columns, catalog_row, diagnosis_key, granularity, procedure_code,
     procedure_code_lost_zeros, procedure_grammar, group_kind, procedure_class, level, grassroots, score, score_places,
-    score_not_positive, procedure_class_misplaced, group_code_missing, group_code_duplicated, group_key_ambiguous.
+    score_not_positive, procedure_class_misplaced, group_code_missing, group_code_duplicated, group_key_ambiguous, group_condition,
+    condition_misplaced, group_takes_everything.
     Warns: diagnosis_unknown, procedure_unknown, group_code_differs, procedure_repeated, groups_differ_only_in_main,
     text_not_canonical.
     """
@@ -126,7 +138,7 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
         )
     columns = tuple(rows[0]) if rows else ()
     wanted = set(COLUMNS)
-    if not wanted <= set(columns) or set(columns) - wanted - {CLASS_COLUMN} or len(set(columns)) != len(columns):
+    if not wanted <= set(columns) or set(columns) - wanted - {CLASS_COLUMN, *CONDITION_COLUMNS} or len(set(columns)) != len(columns):
         return _nothing(
             Refusal(
                 "catalog_columns",
@@ -134,8 +146,8 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
                 ",".join(columns)[:400],
                 "表头与目录格式不符。",
                 "The header is not that of a catalog.",
-                f"使用列：{','.join(COLUMNS)}，可加 {CLASS_COLUMN}。",
-                f"Use the columns {','.join(COLUMNS)}, optionally {CLASS_COLUMN}.",
+                f"使用列：{','.join(COLUMNS)}，可加 {','.join((CLASS_COLUMN, *CONDITION_COLUMNS))}。",
+                f"Use the columns {','.join(COLUMNS)}, optionally {','.join((CLASS_COLUMN, *CONDITION_COLUMNS))}.",
             )
         )
     dialect = CatalogDialect(columns, newline, bom, final_newline=body.endswith(("\n", "\r\n")))
@@ -181,6 +193,10 @@ def write_catalog(groups: Iterable[DiseaseGroup], dialect: CatalogDialect | None
     form = dialect or dialect_for(listed)
     if CLASS_COLUMN not in form.columns and any(group.procedure_class is not None for group in listed):
         raise ValueError(f"comprehensive groups need the column {CLASS_COLUMN}")
+    if not set(CONDITION_COLUMNS) <= set(form.columns) and any(
+        cell and name not in form.columns for group in listed for name, cell in condition_cells(group.conditions).items()
+    ):
+        raise ValueError(f"groups above the basic layer need the columns {', '.join(CONDITION_COLUMNS)}")
     lines = [",".join(form.columns)]
     for group in listed:
         cells = cells_of(group)
@@ -210,6 +226,7 @@ def cells_of(group: DiseaseGroup) -> dict[str, str]:
         "score": format(group.score, "f"),
         "grassroots": "1" if group.grassroots else "0",
         CLASS_COLUMN: group.procedure_class.value if group.procedure_class else "",
+        **condition_cells(group.conditions),
     }
 
 
@@ -254,6 +271,7 @@ class _RowReader:
         grassroots = self._one_of(number, "grassroots", row["grassroots"], {"0": False, "1": True}, "grassroots")
         level = self._one_of(number, "level", row["level"], {str(one): one for one in range(10)}, "level")
         score = self._score(number, row["score"])
+        conditions = self._conditions(number, row)
         if row["dip_code"] == "" or row["dip_code"] != row["dip_code"].strip():
             self._refuse(
                 ("group_code_missing", f"row {number} dip_code", row["dip_code"]),
@@ -279,11 +297,26 @@ class _RowReader:
             diagnosis_name=row["dx_name"],
             main_procedure_names=row["main_op_names"],
             related_procedure_names=row["other_op_names"],
+            conditions=conditions,
         )
         self.refusals.extend(group_faults(group, self._score_places, f"row {number}"))
         self._compare(number, group)
         if len(self.refusals) == faults:
             self.groups.append(group)
+
+    def _conditions(self, number: int, row: dict[str, str]) -> GroupConditions:
+        try:
+            return parse_conditions(row)
+        except ValueError as error:
+            self._refuse(
+                ("group_condition", f"row {number}", str(error)[:200]),
+                ("分组层级或分组条件不能读取。", "The layer or the conditions cannot be read."),
+                (
+                    f"层级取 {'、'.join(GroupLayer)}；诊断用 / 与 +；取值段如 age_days:0-28。",
+                    f"Layers are {', '.join(GroupLayer)}; diagnoses with / and +; bands such as age_days:0-28.",
+                ),
+            )
+            return GroupConditions()
 
     def _granularity(self, number: int, row: dict[str, str]) -> Granularity | None:
         known = {str(int(one)): one for one in Granularity}
@@ -304,7 +337,7 @@ class _RowReader:
                 ),
             )
             return None
-        if not self._tables.knows_diagnosis(diagnosis):
+        if granularity is not Granularity.ANY and not self._tables.knows_diagnosis(diagnosis):
             self._warn(
                 ("diagnosis_unknown", f"row {number} dx_code", diagnosis),
                 ("诊断代码不在代码表内，不会有病例入该组。", "The code table does not know this diagnosis."),
@@ -401,7 +434,8 @@ class _RowReader:
             )
         written = ":" + conjunction_text(group.main_procedures) if group.main_procedures else ""
         written += "_" + conjunction_text(group.related_procedures) if group.related_procedures else ""
-        if group.kind is GroupKind.CORE and group.group_code != group.diagnosis + written:
+        plain = group.kind is GroupKind.CORE and group.layer is GroupLayer.BASIC
+        if plain and group.group_code != group.diagnosis + written:
             self._warn(
                 ("group_code_differs", f"{where} dip_code", group.group_code),
                 (

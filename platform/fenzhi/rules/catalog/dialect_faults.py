@@ -79,6 +79,13 @@ ERRORS: Mapping[str, Words] = {
     "score_places": (
         "分值小数位超过目录声明的位数。", "The score has more than the declared decimals.",
         "按声明的小数位公布分值。", "Publish the score with the declared decimals."),
+    "group_condition": (
+        "分组层级或分组条件不能读取。", "The layer or the conditions cannot be read.",
+        "层级取 priority、merged、dx_auxiliary、basic；取值段如 age_days:0-28。",
+        "Layers are priority, merged, dx_auxiliary, basic; bands such as age_days:0-28."),
+    "condition_misplaced": (
+        "只有先期分组、并项和诊断辅助细分病种可附条件。", "Only groups above the basic layer may have conditions.",
+        "填写分组层级，或删除条件。", "Name the layer, or take the conditions away."),
     "grassroots": ("基层病种标志不明。", "The grass-roots flag is not told.", "填写 1/0 或 是/否。", "Write 1 or 0."),
     "level": ("目录级别不是一位数字。", "The level is not one digit.", "填写 1、2 或 3。", "Write 1, 2 or 3."),
     "group_code_duplicated": ("病种编码重复。", "The group code is used twice.", "每个病种使用唯一编码。", "Give every group its own code."),

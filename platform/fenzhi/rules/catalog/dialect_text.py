@@ -38,6 +38,14 @@ from fenzhi.rules.catalog.disease_group import (
     procedure_key,
 )
 from fenzhi.rules.catalog.edition import CodeTables, score_has_places
+from fenzhi.rules.catalog.group_conditions import (
+    ANY_DIAGNOSIS,
+    CONDITION_COLUMNS,
+    NO_CONDITIONS,
+    GroupConditions,
+    GroupLayer,
+    parse_conditions,
+)
 from fenzhi.rules.quantities import exact_decimal
 
 KEY_MARK = "@"
@@ -189,14 +197,17 @@ class _Reader:
         before = self._errors_told
         code = row.cell("dip_code")
         diagnosis, code_main, code_related = self._from_code(code)
-        keys = self._diagnosis_keys(row, diagnosis)
+        layered = row.cell("layer") not in ("", GroupLayer.BASIC.value)
+        any_diagnosis = layered and row.cell("dx_code") == ANY_DIAGNOSIS
+        keys = (ANY_DIAGNOSIS,) if any_diagnosis else self._diagnosis_keys(row, diagnosis)
         main, related, class_word = self._procedures(row, code_main, code_related)
-        kind, procedure_class = self._kind(row, class_word, bool(main or related))
+        kind, procedure_class = self._kind(row, class_word, bool(main or related), layered)
         score = self._score(row)
         grassroots = FLAG_WORDS.get(half_width(row.cell("grassroots")).lower())
         if grassroots is None:
             row.fault("grassroots", "grassroots", row.cell("grassroots"))
         level = self._level(row)
+        conditions = self._conditions(row)
         if "dip_code" in self._columns and not code:
             row.fault("group_code_missing", "dip_code", "")
         if kind is GroupKind.CORE and not code and keys:
@@ -209,7 +220,7 @@ class _Reader:
             DiseaseGroup(
                 group_code=code if len(keys) == 1 else f"{code}{KEY_MARK}{key}",
                 diagnosis=key,
-                granularity=granularity_of(key) or Granularity.FULL,
+                granularity=Granularity.ANY if key == ANY_DIAGNOSIS else granularity_of(key) or Granularity.FULL,
                 score=score,
                 main_procedures=main,
                 related_procedures=related,
@@ -221,6 +232,7 @@ class _Reader:
                 diagnosis_name=row.cell("dx_name") or row.cell("group_name"),
                 main_procedure_names=row.cell("main_op_names"),
                 related_procedure_names=row.cell("other_op_names"),
+                conditions=conditions,
             )
             for key in keys
         )
@@ -359,7 +371,7 @@ class _Reader:
         return restored
 
     def _kind(
-        self, row: _Row, class_word: ProcedureClass | None, has_procedures: bool
+        self, row: _Row, class_word: ProcedureClass | None, has_procedures: bool, layered: bool
     ) -> tuple[GroupKind | None, ProcedureClass | None]:
         word = row.cell("procedure_class")
         procedure_class = class_word
@@ -375,6 +387,8 @@ class _Reader:
                 row.fault("group_kind", "kind", row.cell("kind"))
                 return None, None
             self._kinds[row.cell("kind").lower()] += 1
+        if layered:
+            return GroupKind.CORE, procedure_class
         if kind is GroupKind.COMPREHENSIVE and procedure_class is None and not has_procedures:
             row.fault(
                 "procedure_class_missing",
@@ -390,6 +404,16 @@ class _Reader:
                 word or row.cell("kind"),
             )
         return kind, procedure_class
+
+    def _conditions(self, row: _Row) -> GroupConditions:
+        try:
+            found = parse_conditions({name: half_width(row.cell(name)) for name in CONDITION_COLUMNS})
+        except ValueError as error:
+            row.fault("group_condition", "layer", str(error))
+            return NO_CONDITIONS
+        if found.asked and found.layer is GroupLayer.BASIC:
+            row.fault("condition_misplaced", "layer", row.cell("layer"))
+        return found
 
     def _score(self, row: _Row) -> Decimal | None:
         text = row.cell("score")
@@ -428,6 +452,7 @@ class _Reader:
         if (
             self._dialect.diagnosis_mark in told
             and one.kind is GroupKind.CORE
+            and one.layer is GroupLayer.BASIC
             and len(groups) == 1
             and "dx_code" in self._columns
         ):
@@ -441,6 +466,7 @@ class _Reader:
                 row.fault("group_code_differs", "dip_code", told)
         elif (
             one.kind is GroupKind.CORE
+            and one.layer is GroupLayer.BASIC
             and len(groups) == 1
             and granularity_of(told) is not None
             and "dx_code" in self._columns

@@ -8,6 +8,7 @@ from fenzhi.rules.catalog.catalog_text import CLASS_COLUMN, COLUMNS
 from fenzhi.rules.catalog.dialect_records import quoted
 from fenzhi.rules.catalog.dialects import Dialect, procedures_cell
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, GroupKind
+from fenzhi.rules.catalog.group_conditions import CONDITION_COLUMNS, condition_cells
 
 
 def write_dialect(groups: Iterable[DiseaseGroup], dialect: Dialect) -> bytes:
@@ -15,8 +16,11 @@ def write_dialect(groups: Iterable[DiseaseGroup], dialect: Dialect) -> bytes:
 
     What is written reads back, in the same dialect, as the same groups.
     """
-    lines = [",".join((*COLUMNS, CLASS_COLUMN))]
-    for group in groups:
+    listed = tuple(groups)
+    conditions = CONDITION_COLUMNS if any(group.conditions.asked for group in listed) else ()
+    lines = [",".join((*COLUMNS, CLASS_COLUMN, *conditions))]
+    for group in listed:
+        asked = condition_cells(group.conditions)
         cells = (
             group.sequence,
             group.group_code,
@@ -32,6 +36,7 @@ def write_dialect(groups: Iterable[DiseaseGroup], dialect: Dialect) -> bytes:
             format(group.score, "f"),
             "1" if group.grassroots else "0",
             group.procedure_class.value if group.procedure_class else "",
+            *(asked[name] for name in conditions),
         )
         lines.append(",".join(quoted(cell) for cell in cells))
     return ("\n".join(lines) + "\n").encode()

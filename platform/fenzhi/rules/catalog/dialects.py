@@ -98,6 +98,10 @@ FIELD_NAMES: Mapping[str, tuple[str, ...]] = {
     "level": ("level", "目录级别", "级别"),
     "score": ("score", "分值", "病种分值", "基准分值", "基础分值", "标准分值", "dip分值", "rw", "病种基准分值", "点数"),
     "grassroots": ("grassroots", "基层病种", "是否基层病种", "基层标志", "是否基层"),
+    "layer": ("layer", "分组层级", "分组层次"),
+    "more_dx": ("more_dx", "其他主要诊断编码", "并项诊断编码"),
+    "secondary_dx": ("secondary_dx", "次要诊断编码", "次要诊断代码", "其他诊断编码"),
+    "facts": ("facts", "附加条件", "取值段"),
 }  # fmt: skip
 """What headers call the fields (表头用词), compared without blanks, case, and whatever stands in brackets."""
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from fenzhi.rules.catalog.conjunctions import Conjunction
+from fenzhi.rules.catalog.group_conditions import ANY_DIAGNOSIS, NO_CONDITIONS, GroupConditions, GroupLayer
 
 
 class GroupKind(StrEnum):
@@ -43,14 +44,16 @@ CLASS_RANK: dict[ProcedureClass, int] = {one: rank for rank, one in enumerate(CL
 
 
 class Granularity(IntEnum):
-    """How many characters of the diagnosis a group keys on (诊断粒度); 6 stands for a full code."""
+    """How many characters of the diagnosis a group keys on (诊断粒度); 6 stands for a full code, 0 for any diagnosis."""
 
+    ANY = 0
     CATEGORY = 3
     SUBCATEGORY = 4
     FULL = 6
 
 
 _SHAPE = {
+    Granularity.ANY: re.compile(re.escape(ANY_DIAGNOSIS)),
     Granularity.CATEGORY: re.compile(r"[A-Z]\d\d", re.ASCII),
     Granularity.SUBCATEGORY: re.compile(r"[A-Z]\d\d\.[\dx]", re.ASCII),
     Granularity.FULL: re.compile(r"[A-Z]\d\d\.[\dx]\d\d(x\d{3})?(\+[A-Z]\d\d(\.\d)?\*)?", re.ASCII),
@@ -81,6 +84,18 @@ class DiseaseGroup:
     related_procedure_names: str = ""
     local_addition: bool = False
     """Outside the national library (地方新增病种): flagged, reported, its share limited."""
+    conditions: GroupConditions = NO_CONDITIONS
+    """Layer and what else is asked for; editions 1.0 and 2.0 ask for nothing else (分组条件)."""
+
+    @property
+    def layer(self) -> GroupLayer:
+        """The layer the group belongs to (分组层级)."""
+        return self.conditions.layer
+
+    @property
+    def diagnoses(self) -> tuple[str, ...]:
+        """Every key of the principal diagnosis that the group takes (主要诊断范围)."""
+        return (self.diagnosis, *self.conditions.more_diagnoses)
 
     @property
     def parts(self) -> Conjunction:
@@ -90,7 +105,12 @@ class DiseaseGroup:
     @property
     def is_conservative(self) -> bool:
         """Is it a core group that asks for no procedure (保守治疗组)?"""
-        return self.kind is GroupKind.CORE and not self.main_procedures and not self.related_procedures
+        return (
+            self.kind is GroupKind.CORE
+            and not self.main_procedures
+            and not self.related_procedures
+            and self.layer is GroupLayer.BASIC
+        )
 
 
 def has_diagnosis_shape(text: str, granularity: Granularity) -> bool:
@@ -135,9 +155,21 @@ def distinct_key(group: DiseaseGroup) -> tuple[object, ...]:
         group.procedure_class,
         frozenset(frozenset(part) for part in group.main_procedures),
         frozenset(frozenset(part) for part in group.related_procedures),
+        _asked(group),
     )
 
 
 def procedure_key(group: DiseaseGroup) -> tuple[object, ...]:
     """What decides which cases a group matches (匹配条件): main and related are asked for alike."""
-    return (group.diagnosis, group.kind, group.procedure_class, frozenset(frozenset(part) for part in group.parts))
+    parts = frozenset(frozenset(part) for part in group.parts)
+    return (group.diagnosis, group.kind, group.procedure_class, parts, _asked(group))
+
+
+def _asked(group: DiseaseGroup) -> tuple[object, ...]:
+    asked = group.conditions
+    return (
+        asked.layer,
+        frozenset(asked.more_diagnoses),
+        frozenset(frozenset(part) for part in asked.secondary_diagnoses),
+        frozenset(asked.facts),
+    )

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from fenzhi.rules.catalog.disease_group import DiseaseGroup, ProcedureClass, diagnosis_keys, distinct_key
+from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, ProcedureClass, diagnosis_keys, distinct_key
+from fenzhi.rules.catalog.edition_lists import NO_LISTS, CatalogStandard, EditionLists
+from fenzhi.rules.catalog.group_conditions import GroupLayer
 from fenzhi.rules.quantities import points_decimals
 from fenzhi.rules.refusals import Refusal
 
@@ -68,6 +70,9 @@ class Edition:
     effective_from: date
     effective_to: date | None = None
     """Last day in force (含当日); None while no end is known."""
+    standard: CatalogStandard = CatalogStandard.V2
+    """Whose rules of grouping the edition follows, where policy names no other choice (分组方案版本)."""
+    lists: EditionLists = NO_LISTS
 
     @property
     def points_decimals(self) -> int:
@@ -137,7 +142,8 @@ def check_edition(edition: Edition) -> tuple[Refusal, ...]:
 def group_faults(group: DiseaseGroup, score_places: int, where: str) -> tuple[Refusal, ...]:
     """Faults of one group by itself (单个病种检查).
 
-    Refuses: score_not_positive, score_places, procedure_class_misplaced.
+    A group above the basic layer may name a class: its cases are those whose deciding procedure is of that class.
+    Refuses: score_not_positive, score_places, procedure_class_misplaced, condition_misplaced, group_takes_everything.
     """
     refusals: list[Refusal] = []
     if group.score <= 0:
@@ -164,20 +170,51 @@ def group_faults(group: DiseaseGroup, score_places: int, where: str) -> tuple[Re
                 "Publish the score with the declared decimals.",
             )
         )
-    comprehensive = group.kind == "comprehensive"
-    if comprehensive != (group.procedure_class is not None) or (comprehensive and group.parts):
+    above = group.layer is not GroupLayer.BASIC
+    if not above and (group.conditions.asked or group.granularity is Granularity.ANY):
         refusals.append(
             Refusal(
-                "procedure_class_misplaced",
+                "condition_misplaced",
                 where,
-                str(group.procedure_class or ""),
-                "综合病种须有诊疗方式且不列手术操作；核心病种不得有诊疗方式。",
-                "A comprehensive group has a procedure class and lists no procedures; a core group has no class.",
-                "更正病种类型、诊疗方式或手术操作。",
-                "Correct the kind, the class or the procedures.",
+                group.diagnosis,
+                "只有先期分组、并项和诊断辅助细分病种可附条件或不限诊断。",
+                "Only groups above the basic layer may have conditions or take any diagnosis.",
+                "填写分组层级，或删除条件。",
+                "Name the layer, or take the conditions away.",
             )
         )
+    if above and group.granularity is Granularity.ANY and not group.parts and not group.conditions.facts:
+        refusals.append(
+            Refusal(
+                "group_takes_everything",
+                where,
+                group.group_code,
+                "不限诊断的病种须有手术操作或取值段，否则收入全部病例。",
+                "A group of any diagnosis needs procedures or facts, or it takes every case.",
+                "补充手术操作或取值段。",
+                "Give it procedures or facts.",
+            )
+        )
+    comprehensive = group.kind == "comprehensive"
+    if above:
+        if comprehensive:
+            refusals.append(_misplaced(where, group))
+        return tuple(refusals)
+    if comprehensive != (group.procedure_class is not None) or (comprehensive and group.parts):
+        refusals.append(_misplaced(where, group))
     return tuple(refusals)
+
+
+def _misplaced(where: str, group: DiseaseGroup) -> Refusal:
+    return Refusal(
+        "procedure_class_misplaced",
+        where,
+        str(group.procedure_class or ""),
+        "综合病种须有诊疗方式且不列手术操作；核心病种不得有诊疗方式。",
+        "A comprehensive group has a procedure class and lists no procedures; a core group has no class.",
+        "更正病种类型、诊疗方式或手术操作。",
+        "Correct the kind, the class or the procedures.",
+    )
 
 
 def duplicated_code(where: str, code: str) -> Refusal:

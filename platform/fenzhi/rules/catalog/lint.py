@@ -118,12 +118,20 @@ def never_wins(special: DiseaseGroup, simple: DiseaseGroup, method: GroupingMeth
         elif comparator is TieBreak.MAIN_MATCHED:
             if _named(special.main_procedures) - _named(simple.main_procedures):
                 return False
+        elif comparator in _BY_THE_CASE:
+            return False
         else:
             first = dict(preference(special, (), method))[comparator.value]
             second = dict(preference(simple, (), method))[comparator.value]
             if first != second:
                 return bool(second < first)  # type: ignore[operator]
     return simple.group_code.encode() < special.group_code.encode()
+
+
+_BY_THE_CASE = frozenset(
+    (TieBreak.NEAREST_COST, TieBreak.COMPLETE_MATCH, TieBreak.FULL_CODE, TieBreak.CLASS_MATCHED)
+)
+"""Comparators that may favour either group from case to case: no proof goes through them."""
 
 
 def _decided_by(one: DiseaseGroup, other: DiseaseGroup, case: Sequence[str], method: GroupingMethod) -> str:

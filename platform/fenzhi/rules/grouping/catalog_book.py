@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, GroupKind, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables, Edition, ProcedureEntry
+from fenzhi.rules.grouping.grouping_method import GroupingMethod
+from fenzhi.rules.grouping.opened_book import OpenedBook
 
 
 class CatalogBook:
@@ -19,6 +21,7 @@ class CatalogBook:
         self.edition = edition
         self.tables: CodeTables = edition.tables
         by_code: dict[str, DiseaseGroup] = {}
+        self._opened: dict[GroupingMethod, OpenedBook] = {}
         operative: dict[str, list[DiseaseGroup]] = {}
         conservative: dict[str, DiseaseGroup] = {}
         comprehensive: dict[str, dict[ProcedureClass, DiseaseGroup]] = {}
@@ -35,13 +38,21 @@ class CatalogBook:
                     raise ValueError(f"two conservative groups for {group.diagnosis}")
                 conservative[group.diagnosis] = group
             else:
-                operative.setdefault(group.diagnosis, []).append(group)
+                for key in group.diagnoses:
+                    operative.setdefault(key, []).append(group)
         self.by_code: Mapping[str, DiseaseGroup] = MappingProxyType(by_code)
         self._operative = {
             key: tuple(sorted(found, key=lambda group: group.group_code.encode())) for key, found in operative.items()
         }
         self._conservative = conservative
         self._comprehensive = comprehensive
+
+    def opened(self, method: GroupingMethod) -> OpenedBook:
+        """What the groups ask for under a method (按入组办法打开), kept for the next case."""
+        found = self._opened.get(method)
+        if found is None:
+            found = self._opened[method] = OpenedBook(self.edition, method)
+        return found
 
     def operative(self, key: str) -> tuple[DiseaseGroup, ...]:
         """Core groups of a diagnosis key that ask for procedures (手术操作组), by group code."""

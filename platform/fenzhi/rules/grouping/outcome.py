@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from fenzhi.rules.catalog.conjunctions import Conjunction
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
+from fenzhi.rules.catalog.group_conditions import GroupLayer
 from fenzhi.rules.working import Working
 
 
@@ -23,11 +24,23 @@ class GroupingReason(StrEnum):
     NO_GROUP_FOR_DIAGNOSIS = "no_group_for_diagnosis"
     NO_GROUP_FOR_PROCEDURES = "no_group_for_procedures"
     PROCEDURE_CLASS_UNKNOWN = "procedure_class_unknown"
+    PRIORITY_MATCHED = "priority_matched"
+    MERGED_MATCHED = "merged_matched"
+    AUXILIARY_MATCHED = "auxiliary_matched"
+    PRINCIPAL_DIAGNOSIS_EXCLUDED = "principal_diagnosis_excluded"
+    PROCEDURE_UNKNOWN = "procedure_unknown"
+    PROCEDURE_GRAY = "procedure_gray"
+    CASE_FACT_MISSING = "case_fact_missing"
 
     @property
     def grouped(self) -> bool:
         """Did the case find a group (是否入组)?"""
         return self in _GROUPED
+
+    @property
+    def is_uncovered(self) -> bool:
+        """Is the case sound and the catalog without a group for it (目录未覆盖)? Only such a case may be scored as a blank group."""
+        return self in _UNCOVERED
 
     @property
     def zh(self) -> str:
@@ -42,7 +55,23 @@ class GroupingReason(StrEnum):
 
 REASONS: tuple[GroupingReason, ...] = tuple(GroupingReason)
 
-_GROUPED = frozenset(REASONS[:4])
+MATCHED: dict[GroupLayer, GroupingReason] = {
+    GroupLayer.PRIORITY: GroupingReason.PRIORITY_MATCHED,
+    GroupLayer.MERGED: GroupingReason.MERGED_MATCHED,
+    GroupLayer.AUXILIARY: GroupingReason.AUXILIARY_MATCHED,
+    GroupLayer.BASIC: GroupingReason.CORE_MATCHED,
+}
+"""The reason of a case that a group of a layer took (各层入组原因)."""
+
+_GROUPED = frozenset(
+    (
+        *MATCHED.values(),
+        GroupingReason.CONSERVATIVE_MATCHED,
+        GroupingReason.CONSERVATIVE_FALLBACK,
+        GroupingReason.COMPREHENSIVE_MATCHED,
+    )
+)
+_UNCOVERED = frozenset((GroupingReason.NO_GROUP_FOR_DIAGNOSIS, GroupingReason.NO_GROUP_FOR_PROCEDURES))
 
 _TEXTS: dict[GroupingReason, tuple[str, str]] = {
     GroupingReason.CORE_MATCHED: (
@@ -82,6 +111,25 @@ _TEXTS: dict[GroupingReason, tuple[str, str]] = {
         "手术操作没有导入诊疗方式，不能判定综合病种，未入组。",
         "Ungrouped: the procedure has no imported class, so no comprehensive group can be told.",
     ),
+    GroupingReason.PRIORITY_MATCHED: ("符合先期分组条件。", "The conditions of a priority group hold."),
+    GroupingReason.MERGED_MATCHED: ("符合并项条件。", "The conditions of a merged group hold."),
+    GroupingReason.AUXILIARY_MATCHED: (
+        "符合诊断辅助细分条件。",
+        "The conditions of a diagnosis-auxiliary group hold.",
+    ),
+    GroupingReason.PRINCIPAL_DIAGNOSIS_EXCLUDED: (
+        "该诊断不可作为主要诊断，未入组。",
+        "Ungrouped: the edition excludes this principal diagnosis.",
+    ),
+    GroupingReason.PROCEDURE_UNKNOWN: (
+        "有手术操作不在代码表内，先对照编码再入组，未入组。",
+        "Ungrouped: a procedure is in no code table; map it first.",
+    ),
+    GroupingReason.PROCEDURE_GRAY: ("有手术操作为灰码，未入组。", "Ungrouped: a procedure is a gray code."),
+    GroupingReason.CASE_FACT_MISSING: (
+        "病种要求的病例事实(日龄、出生体重或住院天数)缺失，不能判定，未入组。",
+        "Ungrouped: a fact that a group asks for (age, birth weight, stay) is missing.",
+    ),
 }
 
 
@@ -94,6 +142,11 @@ class RejectionCause(StrEnum):
     MORE_GENERAL_KEY = "more_general_key"
     LESS_SPECIFIC = "less_specific"
     CORE_WON = "core_won"
+    MAIN_DIFFERS = "main_differs"
+    SECONDARY_MISSING = "secondary_missing"
+    FACT_OUTSIDE = "fact_outside"
+    FACT_MISSING = "fact_missing"
+    EARLIER_LAYER = "earlier_layer"
 
 
 @dataclass(frozen=True, slots=True)
