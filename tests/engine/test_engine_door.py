@@ -248,7 +248,12 @@ def test_money_statements_know_no_division_but_the_whole_one() -> None:
                 if re.search(r"\bSELECT\b|\bCASE\b|::|//", node.value):
                     statements.append((path.name, node.value))
     assert [(name, text) for name, text in statements if forbidden.search(text)] == []
-    assert {name for name, _ in statements} == {"aggregates.py", "apportionment.py", "case_preparation.py", "grouping_sql.py"}
+    assert {name for name, _ in statements} == {
+        "aggregates.py",
+        "apportionment.py",
+        "case_preparation.py",
+        "grouping_sql.py",
+    }
 
 
 def test_the_bench_is_deterministic_by_seed_and_checks_itself_against_the_rules() -> None:

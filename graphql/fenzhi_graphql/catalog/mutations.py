@@ -10,10 +10,11 @@ from enum import Enum
 
 import strawberry
 
+from fenzhi.rules.catalog.edition_lists import CatalogStandard
 from fenzhi.rules.catalog.score_edits import TotalRule
 from fenzhi.services.acts import Answer, as_id
 from fenzhi.services.catalog import build, code_tables, editions, lookups, scores
-from fenzhi_graphql.catalog.types import CatalogEdition, CodeTable, CodeTableKind
+from fenzhi_graphql.catalog.types import CatalogEdition, CodeTable, CodeTableKind, GroupingStandard
 from fenzhi_graphql.context import Context, Info
 from fenzhi_graphql.jobs.types import Job, job_in_scope
 from fenzhi_graphql.outcomes import UserError, answered
@@ -56,6 +57,9 @@ class CatalogEditionDraftInput:
     procedure_table: str = strawberry.field(description="Version of the procedure table (手术操作代码表版本号).")
     document: str = strawberry.field(description="Document (文件依据).")
     is_constructed: bool = strawberry.field(default=False, description="Made up for a demonstration (构造).")
+    standard: GroupingStandard = strawberry.field(
+        default=GroupingStandard.V2, description="National grouping rules the edition follows (分组方案版本)."
+    )
 
 
 @strawberry.input(description="Build groups and scores of a draft from history (由历史病例测算).")
@@ -220,6 +224,7 @@ class CatalogMutation:
             procedure_table=input.procedure_table,
             document=input.document,
             is_constructed=input.is_constructed,
+            standard=CatalogStandard(input.standard.value),
         )
         request = context.request(
             "catalogEditionDraft",
@@ -234,6 +239,8 @@ class CatalogMutation:
                 "procedure_table": order.procedure_table,
                 "document": order.document,
                 "is_constructed": order.is_constructed,
+                # An order of the plain kind keeps the digest it always had, so that its repetition is still known.
+                **({"standard": order.standard.value} if order.standard is not CatalogStandard.V2 else {}),
             },
         )
         return await _moved(context, lambda: editions.draft_edition(context.platform, context.subject, request, order))

@@ -1,4 +1,4 @@
-"""Upload and download paths of catalogs (目录通道): code tables and groups as CSV."""
+"""Upload and download paths of catalogs (目录通道): code tables, groups, lists and auxiliary subtypes as CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fenzhi.rules.catalog.score_edits import TotalRule
 from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.services.acts import Request as Act
 from fenzhi.services.acts import as_id
-from fenzhi.services.catalog import code_tables, groups_file, groups_workbook, workbook_upload
+from fenzhi.services.catalog import code_tables, groups_file, groups_workbook, lists_file, workbook_upload
 from fenzhi.services.submission.part_formats import XLSX_TYPE
 from fenzhi_graphql.asgi import BodyTooLarge
 from fenzhi_graphql.paging import global_id, key_of
@@ -254,12 +254,63 @@ def _workbook(content: bytes, name: str, status: int) -> Response:
     return Response(content, status_code=status, media_type=XLSX_TYPE, headers=headers)
 
 
+async def _put_table(request: Request, operation: str) -> Response:
+    subject = await request.app.state.sign_in.subject(request)
+    subject.scope_for(Duty.EDIT_CATALOG)
+    edition_id = as_id(key_of(request.path_params["edition"], "CatalogEdition", "edition"), "edition")
+    content = await _body(request)
+    act = _act(request, operation, {"edition": str(edition_id), "sha256": hashlib.sha256(content).hexdigest()})
+    put = lists_file.put_lists if operation == "catalogListsImport" else lists_file.put_subtypes
+    answer = await put(request.app.state.platform, subject, act, edition_id, content)
+    return JSONResponse(
+        {"edition": global_id("CatalogEdition", answer["id"]), "rows": answer["rows"], "counts": answer["counts"]}
+    )
+
+
+async def put_lists(request: Request) -> Response:
+    """`PUT /v1/catalog-editions/{id}/lists`: read the lists of a draft anew (text/csv: list,code,scope)."""
+    return await _put_table(request, "catalogListsImport")
+
+
+async def put_subtypes(request: Request) -> Response:
+    """`PUT /v1/catalog-editions/{id}/subtypes`: read the auxiliary subtypes of a draft anew (text/csv)."""
+    return await _put_table(request, "catalogSubtypesImport")
+
+
+async def _get_table(request: Request, what: str) -> Response:
+    subject = await request.app.state.sign_in.subject(request)
+    edition_id = as_id(key_of(request.path_params["edition"], "CatalogEdition", "edition"), "edition")
+    export = lists_file.export_lists if what == "lists" else lists_file.export_subtypes
+    code, content = await export(request.app.state.platform, subject, edition_id)
+    return Response(
+        content,
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{code}-{what}.csv"'},
+    )
+
+
+async def get_lists(request: Request) -> Response:
+    """`GET /v1/catalog-editions/{id}/lists.csv`: the lists of an edition as a file."""
+    return await _get_table(request, "lists")
+
+
+async def get_subtypes(request: Request) -> Response:
+    """`GET /v1/catalog-editions/{id}/subtypes.csv`: the auxiliary subtypes of an edition as a file."""
+    return await _get_table(request, "subtypes")
+>>>>>>> 2327942 (Every outlier method, adjustment and the blank group: rule and engine byte for byte)
+
+
 def catalog_routes() -> list[Route]:
     """The paths (路径)."""
     return [
         Route("/v1/code-tables/{kind}/{version}", put_code_table, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups", put_groups, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups.csv", get_groups, methods=["GET"]),
+<<<<<<< HEAD
         Route("/v1/catalog-editions/{edition}/groups.xlsx", get_workbook, methods=["GET"]),
         Route("/v1/catalog-editions/{edition}/groups.xlsx", put_workbook, methods=["PUT"]),
+        Route("/v1/catalog-editions/{edition}/lists", put_lists, methods=["PUT"]),
+        Route("/v1/catalog-editions/{edition}/lists.csv", get_lists, methods=["GET"]),
+        Route("/v1/catalog-editions/{edition}/subtypes", put_subtypes, methods=["PUT"]),
+        Route("/v1/catalog-editions/{edition}/subtypes.csv", get_subtypes, methods=["GET"]),
     ]

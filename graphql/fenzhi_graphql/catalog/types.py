@@ -31,6 +31,13 @@ class EditionState(Enum):
     WITHDRAWN = strawberry.enum_value("withdrawn", description="No longer law (已撤回).")
 
 
+@strawberry.enum(description="National grouping rules an edition follows (分组方案版本).")
+class GroupingStandard(Enum):
+    V1 = strawberry.enum_value("1.0", description="2020: diagnosis with procedures (2020 版).")
+    V2 = strawberry.enum_value("2.0", description="2024: main and related procedures (2024 版).")
+    V3 = strawberry.enum_value("3.0", description="2026: layers, lists, extensions (2026 版).")
+
+
 @strawberry.type(description="A code table, imported whole and never changed (代码表).")
 class CodeTable(Node):
     kind: CodeTableKind = strawberry.field(description="Diagnoses or procedures (类型).")
@@ -172,6 +179,16 @@ class DiseaseGroup(Node):
     is_local_addition: bool = strawberry.field(description="Outside the national library (地方新增病种).")
     source: str = strawberry.field(description="imported, built or converted (来源).")
     row_version: str = strawberry.field(description="Changes whenever a value of the group does (行版本).")
+    layer: str = strawberry.field(description="priority, merged, dx_auxiliary or basic (分组层级).")
+    more_diagnoses: str = strawberry.field(
+        description="Further keys of the principal diagnosis, / between (其他主要诊断)."
+    )
+    secondary_diagnoses: str = strawberry.field(
+        description="Keys other diagnoses must lie under: / any of, + and (次要诊断)."
+    )
+    facts: str = strawberry.field(
+        description="Bands of age in days, birth weight in grams, stay in days, such as age_days:0-28 (取值段)."
+    )
     edition_key: strawberry.Private[uuid.UUID]
 
     @strawberry.field(description="Changes of the score, oldest first; for the province's eyes (分值沿革).")
@@ -210,6 +227,10 @@ class DiseaseGroup(Node):
             is_local_addition=view.is_local_addition,
             source=view.source,
             row_version=view.row_version,
+            layer=view.layer,
+            more_diagnoses=view.more_diagnoses,
+            secondary_diagnoses=view.secondary_diagnoses,
+            facts=view.facts,
             edition_key=view.edition_id,
         )
 
@@ -236,6 +257,9 @@ class CatalogEdition(Node):
     )
     conversion: ScoreConversion | None = strawberry.field(
         description="How imported scores came to the built scale; null when they did not (分值换算)."
+    )
+    standard: GroupingStandard = strawberry.field(
+        description="National grouping rules the edition follows (分组方案版本)."
     )
     edition_key: strawberry.Private[uuid.UUID]
 
@@ -294,6 +318,7 @@ class CatalogEdition(Node):
             )
             if conversion
             else None,
+            standard=GroupingStandard(view.standard),
             edition_key=view.edition_id,
         )
 

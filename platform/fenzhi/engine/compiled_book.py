@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fenzhi.engine.condition_tokens import ConditionTokens, condition_tokens
 from fenzhi.engine.connection import INT64_MAX
 from fenzhi.engine.failures import bounds_exceeded, input_refused
-from fenzhi.engine.condition_tokens import ConditionTokens, condition_tokens
 from fenzhi.rules.catalog.disease_group import CLASS_ORDER, CLASS_RANK, DiseaseGroup, ProcedureClass, diagnosis_keys
 from fenzhi.rules.catalog.edition import Edition
 from fenzhi.rules.catalog.group_conditions import LAYER_ORDER
@@ -171,9 +171,7 @@ class CompiledBook:
         return pa.ListArray.from_arrays(offsets, numbers)
 
 
-def compile_book(
-    book: CatalogBook, method: GroupingMethod, means: Mapping[str, int] | None = None
-) -> CompiledBook:
+def compile_book(book: CatalogBook, method: GroupingMethod, means: Mapping[str, int] | None = None) -> CompiledBook:
     """An edition and a grouping method as integers (编译目录).
 
     `means`: whole fen per group code, for the comparator nearest_cost alone.
@@ -207,7 +205,10 @@ def compile_book(
     matches = _Matches(dynamic, group_bits, bits, means or {}, nearest=TieBreak.NEAREST_COST in method.tie_break)
     missing = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_MISSING)
     unknown = answer_code(None, GroupingReason.PRINCIPAL_DIAGNOSIS_UNKNOWN)
-    answers: list[tuple[int, ...]] = [(DIAGNOSIS_MISSING, *[missing] * 5, 1, 0), (DIAGNOSIS_UNKNOWN, *[unknown] * 5, 1, 0)]
+    answers: list[tuple[int, ...]] = [
+        (DIAGNOSIS_MISSING, *[missing] * 5, 1, 0),
+        (DIAGNOSIS_UNKNOWN, *[unknown] * 5, 1, 0),
+    ]
 
     def add(place: int, rank: int, asked: AskedGroup) -> None:
         base = (KEY_RANKS - 1 - rank) << bits.rank | fixed[asked.group.group_code]
@@ -262,7 +263,9 @@ def compile_book(
         bits,
         tokens,
         _unsound_flags(procedure_codes, edition),
-        pa.array([False, *(place in anchors for place in range(len(procedure_codes)))], pa.bool_()) if anchors else None,
+        pa.array([False, *(place in anchors for place in range(len(procedure_codes)))], pa.bool_())
+        if anchors
+        else None,
         _limited_pairs(edition, diagnosis_codes, procedure_number),
         any_always,
     )

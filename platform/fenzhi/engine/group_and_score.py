@@ -52,7 +52,11 @@ def group_and_score_cases(
     coded = _with_scoring_columns(coded, cases, plan)
     largest_cost = pc.max(coded["cost_fen"]).as_py() or 0
     bounds = run_bounds(plan, largest_cost)
-    for what, value in (("正常病例 normal case", bounds.normal), ("异常病例 outlier case", bounds.outlier)):
+    for what, value in (
+        ("正常病例 normal case", bounds.normal),
+        ("异常病例 outlier case", bounds.outlier),
+        ("空白病种 blank group", bounds.blank),
+    ):
         if value > HUGEINT_MAX:
             raise bounds_exceeded(f"计分中间量 intermediate of a {what}", value, HUGEINT_MAX)
     statement = scoring_statement(plan, bounds)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from fenzhi.engine.compiled_book import LAYER_REASONS, REASON, REASON_BITS, CompiledBook
 from fenzhi.engine.connection import INT64_MAX
-from fenzhi.engine.scoring_plan import SOURCES, RunBounds, ScoringPlan
-from fenzhi.rules.catalog.reference_costs import ReferenceSource
+from fenzhi.engine.scoring_plan import SOURCES, RunBounds, ScoringPlan, blank_ratio, standard_price
 from fenzhi.rules.catalog.group_conditions import CaseFact
+from fenzhi.rules.catalog.reference_costs import ReferenceSource
 from fenzhi.rules.grouping.comparators import FAR
 from fenzhi.rules.grouping.grouping_method import ComprehensiveClass, TieBreak
 from fenzhi.rules.grouping.outcome import GroupingReason
@@ -78,35 +78,50 @@ WITH grouped AS ({grouped}),
 priced AS (
   SELECT
     grouped.ordinal, grouped.answer, grouped.cost_fen,
-    prices.base::{normal} * {auxiliary} AS base,
+    prices.base::{normal} * {auxiliary} AS base,{bonus_column}
     CASE WHEN prices.grassroots THEN {coefficient_unit} ELSE factors.coefficient END AS coefficient,
-    prices.ratio_top, prices.ratio_bottom, prices.source,
-    CASE
+    prices.ratio_top, prices.ratio_bottom, {source} AS source,
+    {band_by_lines}
+  FROM grouped
+  JOIN factors ON factors.factor = grouped.factor
+  JOIN prices ON prices.price_key = ((grouped.answer >> {reason_bits}) * {levels} + factors.level)::INTEGER
+  {join_auxiliary}
+){banded}
+SELECT
+  ordinal,
+  {group_and_reason},
+  CASE WHEN answer >= {grouped_from} THEN band{blank_band} END AS band,
+  CASE WHEN answer >= {grouped_from} THEN source{blank_source} END AS source,
+  CASE
+    {blank_points}
+    WHEN answer < {grouped_from} THEN NULL
+    WHEN band = {band_low} THEN {low_points}{bonus}
+    {high_branch}
+    ELSE (2 * base * coefficient + {unit}) // (2 * {unit}){bonus}
+  END::BIGINT AS points
+FROM {from_table}
+{order}
+"""
+
+_BAND_BY_COST = """CASE
       WHEN prices.source = {source_none} THEN {band_cannot_judge}
       WHEN grouped.cost_fen <= prices.low_max THEN {band_low}
       WHEN grouped.cost_fen >= prices.extreme_min THEN {band_extreme}
       WHEN grouped.cost_fen >= prices.high_min THEN {band_high}
       ELSE {band_normal}
+    END::TINYINT AS band"""
+
+_BANDED_BY_STANDARD = """,
+banded AS (
+  SELECT priced.*, CASE
+      WHEN base * coefficient <= 0 THEN {band_cannot_judge}
+      WHEN {cost} * {low_bottom} {low_sign} {standard} * {low_top} THEN {band_low}
+      WHEN {extreme} THEN {band_extreme}
+      WHEN {cost} * {high_bottom} {high_sign} {standard} * {high_top} THEN {band_high}
+      ELSE {band_normal}
     END::TINYINT AS band
-  FROM grouped
-  JOIN factors ON factors.factor = grouped.factor
-  JOIN prices ON prices.price_key = ((grouped.answer >> {reason_bits}) * {levels} + factors.level)::INTEGER
-  {join_auxiliary}
-)
-SELECT
-  ordinal,
-  {group_and_reason},
-  CASE WHEN answer >= {grouped_from} THEN band END AS band,
-  CASE WHEN answer >= {grouped_from} THEN source END AS source,
-  CASE
-    WHEN answer < {grouped_from} THEN NULL
-    WHEN band = {band_low} THEN {low_points}
-    WHEN band = {band_high} THEN {high_points}
-    ELSE (2 * base * coefficient + {unit}) // (2 * {unit})
-  END::BIGINT AS points
-FROM priced
-{order}
-"""
+  FROM priced
+)"""
 
 _GROUP_AND_REASON = """
   CASE WHEN answer >= {grouped_from} THEN (answer >> {reason_bits}) - 1 END::INTEGER AS group_number,
@@ -139,28 +154,87 @@ def grouping_statement(book: CompiledBook) -> str:
 def scoring_statement(plan: ScoringPlan, bounds: RunBounds) -> str:
     """Cases into groups and points (入组计分语句), each division as wide as the bounds of the run demand."""
     unit = plan.score_unit * plan.coefficient_unit * plan.auxiliary_unit
-    low, high = _outlier_points(plan, unit, _width(bounds.outlier))
+    standard = plan.lines.method is OutlierMethod.PAYMENT_STANDARD
     several = len(plan.auxiliaries) > 1
     columns = "cases.cost_fen, cases.factor," + (" cases.auxiliary," if several else "")
+    bands = {
+        "band_cannot_judge": BAND[CostBand.CANNOT_JUDGE],
+        "band_low": BAND[CostBand.LOW],
+        "band_high": BAND[CostBand.HIGH],
+        "band_extreme": BAND[CostBand.EXTREME],
+        "band_normal": BAND[CostBand.NORMAL],
+    }
+    none = SOURCES.index(ReferenceSource.NONE)
+    if standard:
+        kind = _width(bounds.outlier)
+        price_top, price_bottom = standard_price(plan)
+        low_points = _ROUNDED.format(top=f"cost_fen::{kind} * {price_bottom}", bottom=f"{price_top}::{kind}")
+        high_branch = ""
+        banded = _banded_by_standard(plan, unit, kind, bands)
+    else:
+        low_points, high_points = _outlier_points(plan, unit, _width(bounds.outlier))
+        high_branch = f"WHEN band = {bands['band_high']} THEN {high_points}" + (" + bonus" if plan.adds_points else "")
+        banded = ""
+    blank_points = blank_band = blank_source = ""
+    if plan.blank is not None:
+        top, bottom = blank_ratio(plan)
+        wide = _width(bounds.blank)
+        uncovered = ", ".join(str(REASON[reason]) for reason in GroupingReason if reason.is_uncovered)
+        blank_points = f"WHEN answer IN ({uncovered}) THEN " + _ROUNDED.format(
+            top=f"cost_fen::{wide} * {top}", bottom=f"{bottom}::{wide}"
+        )
+        blank_band = f" WHEN answer IN ({uncovered}) THEN {bands['band_normal']}"
+        blank_source = f" WHEN answer IN ({uncovered}) THEN {SOURCES.index(ReferenceSource.AREA_MEAN)}"
+    bonus = plan.auxiliary_table["bonus"][0].as_py()
     return _SCORED.format(
         grouped=_grouped(plan.book, case_columns=columns),
         auxiliary="auxiliaries.auxiliary_coefficient" if several else plan.auxiliary_table[1][0].as_py(),
         normal=_width(bounds.normal),
         join_auxiliary="JOIN auxiliaries ON auxiliaries.auxiliary = grouped.auxiliary" if several else "",
+        bonus_column=(f" {'auxiliaries.bonus' if several else bonus} AS bonus," if plan.adds_points else ""),
+        bonus=" + bonus" if plan.adds_points else "",
         coefficient_unit=plan.coefficient_unit,
-        source_none=SOURCES.index(ReferenceSource.NONE),
+        source=SOURCES.index(ReferenceSource.PAYMENT_STANDARD) if standard else "prices.source",
+        band_by_lines="0 AS unasked" if standard else _BAND_BY_COST.format(source_none=none, **bands),
+        banded=banded,
+        from_table="banded" if standard else "priced",
         levels=len(plan.levels),
         group_and_reason=_GROUP_AND_REASON.format(**_ANSWER),
         order=_ORDER,
         unit=unit,
-        low_points=low,
-        high_points=high,
-        band_cannot_judge=BAND[CostBand.CANNOT_JUDGE],
-        band_low=BAND[CostBand.LOW],
-        band_high=BAND[CostBand.HIGH],
-        band_extreme=BAND[CostBand.EXTREME],
-        band_normal=BAND[CostBand.NORMAL],
+        low_points=low_points,
+        high_branch=high_branch,
+        blank_points=blank_points,
+        blank_band=blank_band,
+        blank_source=blank_source,
+        **bands,
         **_ANSWER,
+    )
+
+
+def _banded_by_standard(plan: ScoringPlan, unit: int, kind: str, bands: dict[str, int]) -> str:
+    """Bands against the payment standard (以支付标准判定): both sides multiplied out, so that nothing is divided."""
+    price_top, price_bottom = standard_price(plan)
+    lines = plan.lines
+    cost = f"cost_fen::{kind} * {unit * price_bottom}"
+    standard = f"base::{kind} * coefficient * {price_top}"
+    extreme = "FALSE"
+    if lines.extreme is not None:
+        top, bottom = lines.extreme.as_integer_ratio()
+        extreme = f"{cost} * {bottom} {'>=' if lines.extreme_inclusive else '>'} {standard} * {top}"
+    low_top, low_bottom = lines.low.as_integer_ratio()
+    high_top, high_bottom = lines.high.as_integer_ratio()
+    return _BANDED_BY_STANDARD.format(
+        cost=cost,
+        standard=standard,
+        low_top=low_top,
+        low_bottom=low_bottom,
+        low_sign="<=" if lines.low_inclusive else "<",
+        high_top=high_top,
+        high_bottom=high_bottom,
+        high_sign=">=" if lines.high_inclusive else ">",
+        extreme=extreme,
+        **bands,
     )
 
 
@@ -171,9 +245,11 @@ def _width(bound: int) -> str:
 def _outlier_points(plan: ScoringPlan, unit: int, kind: str) -> tuple[str, str]:
     """Points of a low and of a high case as one rounded integer division each (异常病例分值表达式)."""
     high = plan.lines.high.as_integer_ratio()
-    base, k = f"base::{kind}", "coefficient"
+    base = f"base::{kind}"
+    inside = plan.lines.method is OutlierMethod.COEFFICIENT_INSIDE
+    k = "coefficient" if inside or plan.lines.coefficient_applied else str(plan.coefficient_unit)
     ratio = f"ratio_top::{kind} * cost_fen"
-    if plan.lines.method is OutlierMethod.NATIONAL_2020:
+    if not inside:
         low_top = f"{base} * {k} * {ratio}"
         high_top = f"{base} * {k} * ({ratio} * {high[1]} - {high[0] - high[1]} * ratio_bottom::{kind})"
     else:
@@ -197,10 +273,10 @@ def _grouped(book: CompiledBook, *, case_columns: str) -> str:
     decides = f"list_max({source}.procedures)" if highest else f"{source}.procedures[1]"
     gates = []
     if book.judges_procedures:
-        unknown, gray = (
-            REASON[reason] for reason in (GroupingReason.PROCEDURE_UNKNOWN, GroupingReason.PROCEDURE_GRAY)
+        unknown, gray = (REASON[reason] for reason in (GroupingReason.PROCEDURE_UNKNOWN, GroupingReason.PROCEDURE_GRAY))
+        gates.append(
+            f"WHEN {source}.unsound > 0 AND diagnoses.refused = 0 THEN CASE {source}.unsound WHEN 1 THEN {unknown} ELSE {gray} END"
         )
-        gates.append(f"WHEN {source}.unsound > 0 AND diagnoses.refused = 0 THEN CASE {source}.unsound WHEN 1 THEN {unknown} ELSE {gray} END")
     if book.layered:
         gates.insert(0, "WHEN diagnoses.refused = 1 THEN diagnoses.quiet")
     looked_up = _LOOKED_UP_LAYERED if book.layered else _LOOKED_UP
@@ -227,16 +303,16 @@ def _told(book: CompiledBook) -> str:
         first = book.tokens.first
         diagnostic, therapeutic, surgical = book.class_starts
         decides = (
-            "list_max(procedures)"
-            if book.method.comprehensive_class is ComprehensiveClass.HIGHEST
-            else "procedures[1]"
+            "list_max(procedures)" if book.method.comprehensive_class is ComprehensiveClass.HIGHEST else "procedures[1]"
         )
         of_class = (
             f"CASE WHEN len(procedures) = 0 THEN {first} WHEN {decides} >= {surgical} THEN {first + 3}"
             f" WHEN {decides} >= {therapeutic} THEN {first + 2} WHEN {decides} >= {diagnostic} THEN {first + 1} ELSE -1 END"
         )
         conditions = ", ".join([of_class, str(book.tokens.always), *(_fact(book, fact) for fact in CaseFact)])
-        tokens = f"CASE WHEN special THEN list_concat(procedures, secondary, [{conditions}]::INTEGER[]) ELSE procedures END"
+        tokens = (
+            f"CASE WHEN special THEN list_concat(procedures, secondary, [{conditions}]::INTEGER[]) ELSE procedures END"
+        )
     return _TOLD.format(
         replaced="REPLACE (coalesce(effective.procedures, cases.procedures) AS procedures)" if listed else "",
         join_effective="LEFT JOIN effective ON effective.ordinal = cases.ordinal" if listed else "",
@@ -313,9 +389,7 @@ def _best(book: CompiledBook, source: str) -> str:
     best = f"max({compared})"
     if book.nearest_cost:
         bit = dynamic[TieBreak.NEAREST_COST]
-        best = (
-            f"max({{'head': ({compared}) >> {bit}, 'near': -distance, 'tail': ({compared}) & {(1 << bit) - 1}}})"
-        )
+        best = f"max({{'head': ({compared}) >> {bit}, 'near': -distance, 'tail': ({compared}) & {(1 << bit) - 1}}})"
         best = f"(({best}).head << {bit}) | ({best}).tail"
     number = f"((best & {(1 << book.group_bits) - 1}) + 1) << {REASON_BITS}"
     if not book.layered:

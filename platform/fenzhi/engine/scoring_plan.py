@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from math import gcd
+from math import gcd, lcm
 
 import pyarrow as pa
 
@@ -18,8 +18,9 @@ from fenzhi.engine.compiled_book import CompiledBook
 from fenzhi.engine.connection import INT64_MAX
 from fenzhi.engine.failures import bounds_exceeded, input_refused
 from fenzhi.rules.catalog.reference_costs import ReferenceCosts, ReferenceSource
-from fenzhi.rules.scoring.cost_outliers import OutlierLines
-from fenzhi.rules.scoring.score_case import HospitalFactor
+from fenzhi.rules.scoring.case_adjustment import Adjustment
+from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod
+from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor
 
 SOURCES: tuple[ReferenceSource, ...] = tuple(ReferenceSource)
 """The order is the engine's code (参考均费来源编号)."""
@@ -29,13 +30,15 @@ SOURCES: tuple[ReferenceSource, ...] = tuple(ReferenceSource)
 class ScoringPlan:
     """Everything scoring needs, frozen for a run (计分方案). Make it once with `plan_scoring`.
 
-    A case names its hospital's factor and its auxiliary coefficient by their place in the sequences given.
+    A case names its hospital's factor and its adjustment by their place in the sequences given.
     """
 
     book: CompiledBook
     lines: OutlierLines
     factors: tuple[HospitalFactor, ...]
-    auxiliaries: tuple[Decimal, ...]
+    auxiliaries: tuple[Fraction, ...]
+    """Multipliers by place (调整乘数)."""
+    blank: BlankGroup | None
     levels: tuple[str, ...]
     prices: pa.Table
     """price_key ((group + 1) × levels + level; group −1 is no group), base (score in 10^-points_decimals × score_unit),
@@ -44,7 +47,9 @@ class ScoringPlan:
     factor_table: pa.Table
     coefficient_unit: int
     auxiliary_table: pa.Table
+    """auxiliary (place), auxiliary_coefficient (over auxiliary_unit), bonus (10^-points_decimals added after all else)."""
     auxiliary_unit: int
+    adds_points: bool
     largest: dict[str, int]
     """Largest value of each factor of the formulas, from which the bounds of a run are proved."""
 
@@ -55,21 +60,35 @@ def plan_scoring(
     factors: Sequence[HospitalFactor],
     references: ReferenceCosts,
     lines: OutlierLines,
-    auxiliaries: Sequence[Decimal] = (Decimal(1),),
+    auxiliaries: Sequence[Decimal | Fraction] = (Decimal(1),),
+    adjustments: Sequence[Adjustment] | None = None,
+    blank: BlankGroup | None = None,
 ) -> ScoringPlan:
-    """Compile the parameters of scoring (编译计分参数), exact.
+    """Compile the parameters of scoring (编译计分参数), exact. `adjustments` stand in for `auxiliaries` and may add points.
 
     Raises: EngineInputRefused for a negative coefficient, EngineBoundsExceeded for one the engine's integers cannot hold.
     """
-    for number in (*(factor.coefficient for factor in factors), *auxiliaries):
-        if not number.is_finite() or number < 0:
+    given = [one.multiplier for one in adjustments] if adjustments is not None else list(auxiliaries)
+    for number in (*(factor.coefficient for factor in factors), *given):
+        if (isinstance(number, Decimal) and not number.is_finite()) or number < 0:
             raise input_refused("系数不得为负。", "A coefficient may not be negative.", saw=str(number))
+    multipliers = [Fraction(one) for one in given]
+    places = book.edition.points_decimals
+    bonuses = (
+        [one.bonus.scaleb(places) for one in adjustments] if adjustments is not None else [Decimal(0)] * len(given)
+    )
+    finer = next((one for one in bonuses if one != one.to_integral_value() or one < 0), None)
+    if finer is not None:
+        raise input_refused(
+            "加分小数位超过病例分值小数位或为负。", "Added points finer than points, or below zero.", saw=str(finer)
+        )
     if not factors:
         raise input_refused("没有医疗机构系数。", "A plan needs at least one hospital factor.")
     levels = tuple(sorted({factor.level for factor in factors}))
     level_number = {level: place for place, level in enumerate(levels)}
     coefficients, coefficient_unit = scaled([factor.coefficient for factor in factors])
-    helpers, auxiliary_unit = scaled(auxiliaries)
+    auxiliary_unit = lcm(*(one.denominator for one in multipliers))
+    helpers = [one.numerator * (auxiliary_unit // one.denominator) for one in multipliers]
     shift = Decimal(10) ** book.edition.points_decimals
     bases, score_unit = scaled([group.score * shift for group in book.groups])
     for what, values in (("分值 score", bases), ("系数 coefficient", coefficients), ("辅助系数 auxiliary", helpers)):
@@ -84,7 +103,8 @@ def plan_scoring(
         book,
         lines,
         tuple(factors),
-        tuple(auxiliaries),
+        tuple(multipliers),
+        blank if blank is not None and blank.mean.usable else None,
         levels,
         prices,
         score_unit,
@@ -100,9 +120,11 @@ def plan_scoring(
             {
                 "auxiliary": pa.array(range(len(helpers)), pa.int32()),
                 "auxiliary_coefficient": pa.array(helpers, pa.int64()),
+                "bonus": pa.array([int(one) for one in bonuses], pa.int64()),
             }
         ),
         auxiliary_unit,
+        any(bonuses),
         largest,
     )
 
@@ -196,6 +218,7 @@ class RunBounds:
 
     normal: int
     outlier: int
+    blank: int = 0
 
 
 def run_bounds(plan: ScoringPlan, largest_cost_fen: int) -> RunBounds:
@@ -205,9 +228,35 @@ def run_bounds(plan: ScoringPlan, largest_cost_fen: int) -> RunBounds:
     case = max(largest["score"], 1) * largest["coefficient"] * max(largest["auxiliary"], 1)
     unit = plan.score_unit * plan.coefficient_unit * plan.auxiliary_unit
     bottom = unit * largest["ratio_bottom"] * high_bottom
+    blank_top, blank_bottom = blank_ratio(plan)
+    blank = 2 * blank_top * largest_cost_fen + 2 * blank_bottom
+    if plan.lines.method is OutlierMethod.PAYMENT_STANDARD:
+        price_top, price_bottom = standard_price(plan)
+        lines = (plan.lines.low, plan.lines.high, plan.lines.extreme or plan.lines.high)
+        edges = max(part for line in lines for part in line.as_integer_ratio())
+        most = max(largest_cost_fen * unit * price_bottom, case * price_top) * edges
+        return RunBounds(2 * case + 2 * unit, 2 * most + 2 * price_top, blank)
     beyond = (largest["ratio_top"] * largest_cost_fen + largest["ratio_bottom"]) * high_bottom
     subtracted = high_top * largest["ratio_bottom"]
     return RunBounds(
         normal=2 * case + 2 * unit,
         outlier=2 * case * max(beyond, subtracted) + 2 * bottom,
+        blank=blank,
     )
+
+
+def standard_price(plan: ScoringPlan) -> tuple[int, int]:
+    """Fen per 10^-points_decimals point as a reduced fraction (每分值单位金额), for the payment standard."""
+    unit: int = 10**plan.book.edition.points_decimals
+    price = (plan.lines.price_fen or Fraction(1)) / unit
+    return price.numerator, price.denominator
+
+
+def blank_ratio(plan: ScoringPlan) -> tuple[int, int]:
+    """Points of a blank group per fen of cost, as a reduced fraction (空白病种每分金额的分值单位)."""
+    if plan.blank is None:
+        return 0, 1
+    edition = plan.book.edition
+    unit: int = 10**edition.points_decimals
+    ratio = plan.blank.discount * edition.scale * unit / plan.blank.mean.fen
+    return ratio.numerator, ratio.denominator

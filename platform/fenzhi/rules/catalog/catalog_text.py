@@ -138,7 +138,11 @@ def read_catalog(content: bytes, tables: CodeTables, *, score_places: int) -> Ca
         )
     columns = tuple(rows[0]) if rows else ()
     wanted = set(COLUMNS)
-    if not wanted <= set(columns) or set(columns) - wanted - {CLASS_COLUMN, *CONDITION_COLUMNS} or len(set(columns)) != len(columns):
+    if (
+        not wanted <= set(columns)
+        or set(columns) - wanted - {CLASS_COLUMN, *CONDITION_COLUMNS}
+        or len(set(columns)) != len(columns)
+    ):
         return _nothing(
             Refusal(
                 "catalog_columns",
@@ -194,7 +198,9 @@ def write_catalog(groups: Iterable[DiseaseGroup], dialect: CatalogDialect | None
     if CLASS_COLUMN not in form.columns and any(group.procedure_class is not None for group in listed):
         raise ValueError(f"comprehensive groups need the column {CLASS_COLUMN}")
     if not set(CONDITION_COLUMNS) <= set(form.columns) and any(
-        cell and name not in form.columns for group in listed for name, cell in condition_cells(group.conditions).items()
+        cell and name not in form.columns
+        for group in listed
+        for name, cell in condition_cells(group.conditions).items()
     ):
         raise ValueError(f"groups above the basic layer need the columns {', '.join(CONDITION_COLUMNS)}")
     lines = [",".join(form.columns)]

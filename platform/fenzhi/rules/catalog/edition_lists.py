@@ -105,7 +105,9 @@ def read_lists(content: bytes) -> tuple[tuple[tuple[str, str, str], ...], tuple[
         return (), (_fault("lists_encoding", "file", str(error), "附表不是 UTF-8 编码的 CSV。", "Not a CSV in UTF-8."),)
     if not rows or tuple(rows[0]) != LIST_COLUMNS:
         saw = ",".join(rows[0]) if rows else ""
-        return (), (_fault("lists_columns", "row 1", saw, "表头须为 list,code,scope。", "The header is list,code,scope."),)
+        return (), (
+            _fault("lists_columns", "row 1", saw, "表头须为 list,code,scope。", "The header is list,code,scope."),
+        )
     found: list[tuple[str, str, str]] = []
     faults: list[Refusal] = []
     seen: dict[tuple[str, str], int] = {}
@@ -122,7 +124,9 @@ def read_lists(content: bytes) -> tuple[tuple[tuple[str, str, str], ...], tuple[
             if first != number:
                 fault = _fault("lists_repeated", where, code, f"与第 {first} 行重复。", f"Repeats row {first}.")
             elif other != name:
-                fault = _fault("lists_contradictory", where, code, f"该代码已在 {other} 表。", f"The code is on {other} too.")
+                fault = _fault(
+                    "lists_contradictory", where, code, f"该代码已在 {other} 表。", f"The code is on {other} too."
+                )
         if fault is not None:
             faults.append(fault)
             continue
@@ -139,7 +143,9 @@ def _row_fault(number: int, cells: Sequence[str]) -> Refusal | None:
     name, code, scope = cells
     if name not in {one.value for one in EditionList}:
         known = "、".join(EditionList)
-        return _fault("lists_name", f"row {number} list", name, f"附表须为 {known} 之一。", f"One of {', '.join(EditionList)}.")
+        return _fault(
+            "lists_name", f"row {number} list", name, f"附表须为 {known} 之一。", f"One of {', '.join(EditionList)}."
+        )
     diagnosis = name == EditionList.PRINCIPAL
     if not (has_diagnosis_shape(code, Granularity.FULL) if diagnosis else is_procedure_code(code)):
         return _fault("lists_code", f"row {number} code", code, "代码格式不符。", "Not a full code of its kind.")
@@ -148,7 +154,11 @@ def _row_fault(number: int, cells: Sequence[str]) -> Refusal | None:
             expanded_keys(tuple(scope.split("/")))
         except ValueError:
             return _fault(
-                "lists_scope", f"row {number} scope", scope, "须列出允许的诊断。", "List the diagnoses allowed, with / between."
+                "lists_scope",
+                f"row {number} scope",
+                scope,
+                "须列出允许的诊断。",
+                "List the diagnoses allowed, with / between.",
             )
     elif name == EditionList.EXTENSION:
         if not is_procedure_code(scope) or scope == code:

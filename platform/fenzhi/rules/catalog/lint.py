@@ -128,9 +128,7 @@ def never_wins(special: DiseaseGroup, simple: DiseaseGroup, method: GroupingMeth
     return simple.group_code.encode() < special.group_code.encode()
 
 
-_BY_THE_CASE = frozenset(
-    (TieBreak.NEAREST_COST, TieBreak.COMPLETE_MATCH, TieBreak.FULL_CODE, TieBreak.CLASS_MATCHED)
-)
+_BY_THE_CASE = frozenset((TieBreak.NEAREST_COST, TieBreak.COMPLETE_MATCH, TieBreak.FULL_CODE, TieBreak.CLASS_MATCHED))
 """Comparators that may favour either group from case to case: no proof goes through them."""
 
 

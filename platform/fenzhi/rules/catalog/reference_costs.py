@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from fenzhi.rules.quantities import half_up
+
 
 @dataclass(frozen=True, slots=True)
 class MeanCost:
@@ -39,6 +41,8 @@ class ReferenceSource(StrEnum):
     SAME_LEVEL = "same_level"  # 同级别医疗机构上年均费
     ALL_LEVELS = "all_levels"  # 全部医疗机构上年均费
     NONE = "none"  # 无可用均费
+    PAYMENT_STANDARD = "payment_standard"  # 支付标准
+    AREA_MEAN = "area_mean"  # 统筹区全部病例上年均费
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,28 @@ class ReferenceCosts:
         if every is not None and every.usable:
             return every, ReferenceSource.ALL_LEVELS
         return None, ReferenceSource.NONE
+
+
+def mean_fen(references: ReferenceCosts) -> dict[str, int]:
+    """Mean cost over all levels in whole fen, rounded half up (病种均费，取整到分), for the comparator nearest_cost."""
+    return {code: half_up(mean.fen) for code, mean in references.overall.items() if mean.usable}
+
+
+def area_mean(references: ReferenceCosts) -> MeanCost:
+    """Mean cost of all grouped cases of the year (统筹区上年均费): the sums of its groups."""
+    usable = [mean for mean in references.overall.values() if mean.usable]
+    return MeanCost(sum(mean.total_fen for mean in usable), sum(mean.n for mean in usable))
+
+
+def references_by_score(scores: Mapping[str, Fraction], fen_per_point: Fraction) -> ReferenceCosts:
+    """Means that are score × a factor found in the last clearing (以分值乘清算系数为参照), exact. Units: fen per point.
+
+    Raises: ValueError for a factor at or below zero.
+    """
+    if fen_per_point <= 0:
+        raise ValueError("a factor at or below zero")
+    means = {code: score * fen_per_point for code, score in scores.items()}
+    return ReferenceCosts({}, {code: MeanCost(mean.numerator, mean.denominator) for code, mean in means.items()})
 
 
 def reference_costs(cases: Iterable[tuple[str, str, int]]) -> ReferenceCosts:

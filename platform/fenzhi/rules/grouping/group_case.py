@@ -363,9 +363,7 @@ class _Search:
         )
 
 
-_LAYERED = frozenset(
-    (GroupingReason.PRIORITY_MATCHED, GroupingReason.MERGED_MATCHED, GroupingReason.AUXILIARY_MATCHED)
-)
+_LAYERED = frozenset((GroupingReason.PRIORITY_MATCHED, GroupingReason.MERGED_MATCHED, GroupingReason.AUXILIARY_MATCHED))
 
 
 def _more_general(group: DiseaseGroup) -> RejectedCandidate:

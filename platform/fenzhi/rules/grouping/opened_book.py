@@ -107,7 +107,8 @@ class OpenedBook:
         if basic and self.method.basic_related is RelatedUse.IGNORED and group.main_procedures:
             related = ()
         main_parts = tuple(
-            frozenset().union(*(self.accepted(code) for code in part)) - lists.not_main for part in group.main_procedures
+            frozenset().union(*(self.accepted(code) for code in part)) - lists.not_main
+            for part in group.main_procedures
         )
         related_parts = tuple(frozenset().union(*(self.accepted(code) for code in part)) for part in related)
         main = frozenset().union(*main_parts)
@@ -130,7 +131,9 @@ class OpenedBook:
         if group.procedure_class is not None:
             return CLASS_RANK[group.procedure_class]
         entries = (self.edition.tables.procedures.get(code) for code in listed)
-        ranks = (CLASS_RANK[one.procedure_class] for one in entries if one is not None and one.procedure_class is not None)
+        ranks = (
+            CLASS_RANK[one.procedure_class] for one in entries if one is not None and one.procedure_class is not None
+        )
         return max(ranks, default=0)
 
 

@@ -31,6 +31,8 @@ class OutlierMethod(StrEnum):
 
     NATIONAL_2020 = "national_2020"  # 低: r·k  高: (r − 高线 + 1)·k  极高: k，待评议
     COEFFICIENT_INSIDE = "coefficient_inside"  # 低: r  高: r − 高线 + k  极高: k，不再评议
+    LINEAR = "linear"  # 低: r·k  高: (r − 高线 + 1)·k，无极高界限
+    PAYMENT_STANDARD = "payment_standard"  # r 以支付标准为参照；低: 实际费用  高与极高: k，待评议
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,16 @@ class OutlierLines:
     high_inclusive: bool = False
     extreme_inclusive: bool = False
     method: OutlierMethod = OutlierMethod.NATIONAL_2020
+    coefficient_applied: bool = True
+    """Does the hospital coefficient act on low and high cases (医疗机构系数是否适用于费用异常病例)? `coefficient_inside` has its own way."""
+    price_fen: Fraction | None = None
+    """For `payment_standard`: the frozen point value, in fen per point (预算点值)."""
 
     def __post_init__(self) -> None:
+        if self.method is OutlierMethod.PAYMENT_STANDARD and (self.price_fen is None or self.price_fen <= 0):
+            raise ValueError("the payment standard needs a frozen point value above zero")
+        if self.method is OutlierMethod.LINEAR and self.extreme is not None:
+            raise ValueError("the method linear knows no extreme line")
         if not 0 < self.low < self.high or (self.extreme is not None and self.extreme <= self.high):
             raise ValueError(f"outlier lines out of order: {self.low}, {self.high}, {self.extreme}")
 
@@ -106,12 +116,38 @@ def outlier_factor(
     ratio = Fraction(cost_fen * reference_n, reference_total_fen)
     band = cost_band(ratio, lines)
     inside = lines.method is OutlierMethod.COEFFICIENT_INSIDE
+    applied = k if lines.coefficient_applied else Fraction(1)
     match band:
         case CostBand.LOW:
-            multiplier = ratio if inside else ratio * k
+            multiplier = ratio if inside else ratio * applied
         case CostBand.HIGH:
             beyond = ratio - Fraction(lines.high)
-            multiplier = beyond + k if inside else (beyond + 1) * k
+            multiplier = beyond + k if inside else (beyond + 1) * applied
         case _:
             multiplier = k
     return OutlierFactor(band, ratio, multiplier, provisional=band is CostBand.EXTREME and not inside)
+
+
+def standard_factor(
+    cost_fen: int, standard_points: Fraction, lines: OutlierLines, coefficient: Decimal | Fraction | int = 1
+) -> OutlierFactor:
+    """Band and multiplier against the payment standard (以支付标准判定): r = cost over points × point value.
+
+    `standard_points`: score × coefficient × adjustment, in points. A low case is multiplied down to its cost; high and extreme ones are
+    scored as normal and open to review. A standard of nothing cannot judge. Raises: ValueError for a negative cost.
+
+    >>> lines = OutlierLines(Decimal("0.5"), Decimal(2), Decimal(3), method=OutlierMethod.PAYMENT_STANDARD, price_fen=Fraction(1000))
+    >>> standard_factor(360_000, Fraction(900), lines, Decimal("0.9")).multiplier
+    Fraction(9, 25)
+    """
+    if cost_fen < 0:
+        raise ValueError(f"a case cost below zero: {cost_fen} fen")
+    k = Fraction(coefficient)
+    if lines.price_fen is None:
+        raise ValueError("the payment standard needs a frozen point value")
+    if standard_points <= 0:
+        return OutlierFactor(CostBand.CANNOT_JUDGE, None, k, provisional=False)
+    ratio = cost_fen / (standard_points * lines.price_fen)
+    band = cost_band(ratio, lines)
+    multiplier = ratio * k if band is CostBand.LOW else k
+    return OutlierFactor(band, ratio, multiplier, provisional=band in (CostBand.HIGH, CostBand.EXTREME))

@@ -20,6 +20,17 @@ from sqlalchemy import Row
 from fenzhi.rules.catalog.conjunctions import conjunction_text, parse_conjunction
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, GroupKind, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables, Edition, ProcedureEntry
+from fenzhi.rules.catalog.edition_lists import CatalogStandard, edition_lists
+from fenzhi.rules.catalog.group_conditions import (
+    FACTS_COLUMN,
+    LAYER_COLUMN,
+    MORE_COLUMN,
+    NO_CONDITIONS,
+    SECONDARY_COLUMN,
+    GroupConditions,
+    condition_cells,
+    parse_conditions,
+)
 from fenzhi.rules.editions import NothingInForce
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.refusals import NotFound
@@ -126,6 +137,8 @@ async def load_edition(uow: UnitOfWork, row: Row[Any]) -> Edition:
         tables=tables,
         effective_from=row.effective_from,
         effective_to=row.effective_to,
+        standard=CatalogStandard(row.standard),
+        lists=edition_lists((one.list, one.code, one.scope) for one in await catalog.lists_of(uow, row.edition_id)),
     )
 
 
@@ -189,6 +202,20 @@ def group_of(row: Row[Any]) -> DiseaseGroup:
         main_procedure_names=row.main_procedure_names,
         related_procedure_names=row.related_procedure_names,
         local_addition=row.is_local_addition,
+        conditions=_conditions(row),
+    )
+
+
+def _conditions(row: Row[Any]) -> GroupConditions:
+    if row.layer == "basic":
+        return NO_CONDITIONS
+    return parse_conditions(
+        {
+            LAYER_COLUMN: row.layer,
+            MORE_COLUMN: row.more_diagnoses,
+            SECONDARY_COLUMN: row.secondary_diagnoses,
+            FACTS_COLUMN: row.facts,
+        }
     )
 
 
@@ -212,4 +239,6 @@ def row_of(group: DiseaseGroup, source: str, cases: int | None = None) -> tuple[
         group.grassroots,
         source,
         group.local_addition,
+        group.layer.value,
+        *(condition_cells(group.conditions)[name] for name in (MORE_COLUMN, SECONDARY_COLUMN, FACTS_COLUMN)),
     )

@@ -19,6 +19,7 @@ from fenzhi.rules.catalog.catalog_text import write_catalog
 from fenzhi.rules.catalog.code_table_text import DIAGNOSIS, PROCEDURE
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
 from fenzhi.rules.catalog.edition import check_edition
+from fenzhi.rules.catalog.edition_lists import CatalogStandard
 from fenzhi.rules.quantities import points_decimals
 from fenzhi.rules.refusals import Conflict, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act
@@ -46,6 +47,8 @@ class NewEdition:
     procedure_table: str
     document: str
     is_constructed: bool = False
+    standard: CatalogStandard = CatalogStandard.V2
+    """Whose rules of grouping the edition follows."""
 
 
 def _faults(order: NewEdition) -> list[Refusal]:
@@ -137,6 +140,7 @@ async def draft_edition(platform: Platform, editor: Subject, request: Request, o
                 "procedure_table_id": procedures.code_table_id,
                 "document": order.document.strip(),
                 "is_constructed": order.is_constructed,
+                "standard": order.standard.value,
                 "groups": 0,
                 "build_report": {},
                 "drafted_by": uuid.UUID(uow.scope.account_id),
@@ -272,12 +276,20 @@ async def _checked(uow: UnitOfWork, row: Row[Any]) -> tuple[DiseaseGroup, ...]:
 
 
 async def _content_sha256(uow: UnitOfWork, row: Row[Any], groups: Sequence[DiseaseGroup]) -> bytes:
-    """The digest of what the edition says: scale, places, code tables, groups in byte order of their codes (目录指纹)."""
+    """The digest of what the edition says: scale, places, code tables, lists, subtypes, groups in byte order of their codes (目录指纹)."""
     tables = []
     for table_id in (row.diagnosis_table_id, row.procedure_table_id):
         table = await catalog.code_table_by_id(uow, table_id)
         assert table is not None
         tables.append(bytes(table.content_sha256).hex())
-    head = {"scale": row.scale, "score_decimals": row.score_decimals, "code_tables": tables}
+    head: dict[str, Any] = {"scale": row.scale, "score_decimals": row.score_decimals, "code_tables": tables}
+    lists = [[one.list, one.code, one.scope] for one in await catalog.lists_of(uow, row.edition_id)]
+    subtypes = [
+        [one.group_code, one.dimension, one.subtype, str(one.coefficient)]
+        for one in await catalog.subtypes_of(uow, row.edition_id)
+    ]
+    # Editions of the plain kind keep the digest they always had.
+    if row.standard != CatalogStandard.V2 or lists or subtypes:
+        head |= {"standard": row.standard, "lists": lists, "subtypes": subtypes}
     text = write_catalog(sorted(groups, key=lambda group: group.group_code.encode()))
     return hashlib.sha256(json.dumps(head, sort_keys=True).encode() + b"\n" + text).digest()

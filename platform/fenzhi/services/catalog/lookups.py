@@ -65,6 +65,7 @@ class EditionView:
     content_sha256: str | None
     report: Mapping[str, Any]
     published_at: datetime | None
+    standard: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ class GroupView:
     is_local_addition: bool
     source: str
     row_version: str
+    layer: str
+    more_diagnoses: str
+    secondary_diagnoses: str
+    facts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,7 @@ def _edition(row: Row[Any]) -> EditionView:
         content_sha256=bytes(row.content_sha256).hex() if row.content_sha256 else None,
         report=row.build_report or {},
         published_at=row.published_at,
+        standard=row.standard,
     )
 
 
@@ -203,6 +209,10 @@ def _group(row: Row[Any]) -> GroupView:
         row.is_local_addition,
         row.source,
         row_version(group_of(row)),
+        row.layer,
+        row.more_diagnoses,
+        row.secondary_diagnoses,
+        row.facts,
     )
 
 

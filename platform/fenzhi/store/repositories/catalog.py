@@ -14,10 +14,12 @@ from fenzhi.store.session import UnitOfWork
 from fenzhi.store.tables.catalog import (
     area_overlay,
     area_overlay_score,
+    auxiliary_subtype,
     catalog_edition,
     code_entry,
     code_table,
     disease_group,
+    edition_list,
     reference_cost,
     score_edit,
 )
@@ -172,6 +174,10 @@ GROUP_COLUMNS = (
     "is_grassroots",
     "source",
     "is_local_addition",
+    "layer",
+    "more_diagnoses",
+    "secondary_diagnoses",
+    "facts",
 )
 
 
@@ -248,6 +254,63 @@ async def replace_groups(
         ("province_id", "edition_id", "ordinal", *GROUP_COLUMNS),
         ((province, edition_id, ordinal, *row) for ordinal, row in rows),
     )
+
+
+async def lists_of(uow: UnitOfWork, edition_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """The rows of an edition's lists, by list and code."""
+    c = edition_list.c
+    return await uow.rows(
+        select(c.list, c.code, c.scope)
+        .where(c.province_id == uow.scope.province, c.edition_id == edition_id)
+        .order_by(c.list, c.code)
+    )
+
+
+async def replace_lists(uow: UnitOfWork, edition_id: uuid.UUID, rows: Iterable[tuple[str, str, str]]) -> int:
+    """The lists of a draft anew, the old ones gone; the number of rows."""
+    c = edition_list.c
+    province = uow.scope.province
+    await uow.execute(delete(edition_list).where(c.province_id == province, c.edition_id == edition_id))
+    return await uow.copy_in(
+        edition_list,
+        ("province_id", "edition_id", "list", "code", "scope"),
+        ((province, edition_id, *row) for row in rows),
+    )
+
+
+async def subtypes_of(uow: UnitOfWork, edition_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """The auxiliary subtypes of an edition."""
+    c = auxiliary_subtype.c
+    return await uow.rows(
+        select(c.group_code, c.dimension, c.subtype, c.coefficient)
+        .where(c.province_id == uow.scope.province, c.edition_id == edition_id)
+        .order_by(c.group_code, c.dimension, c.subtype)
+    )
+
+
+async def replace_subtypes(
+    uow: UnitOfWork, edition_id: uuid.UUID, rows: Iterable[tuple[str, str, str, Decimal]]
+) -> int:
+    """The auxiliary subtypes of a draft anew; the number of rows."""
+    c = auxiliary_subtype.c
+    province = uow.scope.province
+    await uow.execute(delete(auxiliary_subtype).where(c.province_id == province, c.edition_id == edition_id))
+    return await uow.copy_in(
+        auxiliary_subtype,
+        ("province_id", "edition_id", "group_code", "dimension", "subtype", "coefficient"),
+        ((province, edition_id, *row) for row in rows),
+    )
+
+
+async def has_layers(uow: UnitOfWork) -> bool:
+    """Does any published edition of the province follow standard 3.0?"""
+    c = catalog_edition.c
+    found = await uow.first(
+        select(c.edition_id)
+        .where(c.province_id == uow.scope.province, c.state == "published", c.standard == "3.0")
+        .limit(1)
+    )
+    return found is not None
 
 
 async def drop_groups(uow: UnitOfWork, edition_id: uuid.UUID) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, PrimaryKeyConstraint, Table, UniqueConstraint, text
 
 from fenzhi.store.tables.base import (
     FALSE,
@@ -85,12 +85,14 @@ catalog_edition = Table(
     uuid_("published_by_person"),
     moment("published_at"),
     recorded_at(),
+    code("standard", nullable=False, server_default=text("'2.0'")),
     PrimaryKeyConstraint("edition_id"),
     UniqueConstraint("province_id", "code"),
     ForeignKeyConstraint(["diagnosis_table_id"], ["code_table.code_table_id"]),
     ForeignKeyConstraint(["procedure_table_id"], ["code_table.code_table_id"]),
     CheckConstraint("state in ('draft', 'in_review', 'published', 'withdrawn')", name="state"),
     CheckConstraint("state <> 'published' or published_by_person <> drafted_by_person", name="four_eyes"),
+    CheckConstraint("standard in ('1.0', '2.0', '3.0')", name="standard"),
     Index("ix_catalog_edition_province_id_effective_from", "province_id", "effective_from"),
     info=walled(TableClass.PROVINCE),
 )
@@ -118,15 +120,51 @@ disease_group = Table(
     flag("is_grassroots", server_default=FALSE),
     flag("is_local_addition", server_default=FALSE),
     code("source", nullable=False),
+    code("layer", nullable=False, server_default=text("'basic'")),
+    code("more_diagnoses", nullable=False, server_default=text("''")),
+    code("secondary_diagnoses", nullable=False, server_default=text("''")),
+    code("facts", nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("edition_id", "group_code"),
     UniqueConstraint("edition_id", "ordinal"),
     ForeignKeyConstraint(["edition_id"], ["catalog_edition.edition_id"]),
     CheckConstraint("kind in ('core', 'comprehensive')", name="kind"),
     CheckConstraint("score >= 0", name="score"),
     CheckConstraint("source in ('imported', 'built', 'converted')", name="source"),
+    CheckConstraint("layer in ('priority', 'merged', 'dx_auxiliary', 'basic')", name="layer"),
     info=walled(TableClass.PROVINCE),
 )
 """Groups in the words of the catalog; `cases` counts last year's history of the province (病种)."""
+
+edition_list = Table(
+    "edition_list",
+    metadata,
+    whole("province_id", nullable=False),
+    uuid_("edition_id", nullable=False),
+    code("list", nullable=False),
+    code("code", nullable=False),
+    code("scope", nullable=False),
+    PrimaryKeyConstraint("edition_id", "list", "code"),
+    ForeignKeyConstraint(["edition_id"], ["catalog_edition.edition_id"]),
+    CheckConstraint("list in ('principal', 'not_main', 'conservative', 'limited_main', 'extension')", name="list"),
+    info=walled(TableClass.PROVINCE),
+)
+"""What an edition excludes, and which extension stands for which base (目录附表)."""
+
+auxiliary_subtype = Table(
+    "auxiliary_subtype",
+    metadata,
+    whole("province_id", nullable=False),
+    uuid_("edition_id", nullable=False),
+    code("group_code", nullable=False),
+    code("dimension", nullable=False),
+    code("subtype", nullable=False),
+    as_written("coefficient"),
+    PrimaryKeyConstraint("edition_id", "group_code", "dimension", "subtype"),
+    ForeignKeyConstraint(["edition_id"], ["catalog_edition.edition_id"]),
+    CheckConstraint("coefficient > 0", name="coefficient"),
+    info=walled(TableClass.PROVINCE),
+)
+"""Subtypes of groups with their published coefficients (辅助目录)."""
 
 score_edit = Table(
     "score_edit",

@@ -174,6 +174,8 @@ inpatient_case = Table(
     codes("procedures", nullable=False),
     octets("digest", nullable=False),
     moment("submitted_at", nullable=False),
+    whole("birth_weight_g"),
+    code("discharge_way"),
     PrimaryKeyConstraint("area_id", "discharge_date", "case_id"),
     CheckConstraint("pool_scope in ('local', 'out_of_area')", name="pool_scope"),
     CheckConstraint("total_fen > 0", name="total"),
