@@ -7,6 +7,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
+from fenzhi.engine.adjusting import adjust_cases
 from fenzhi.engine.aggregates import aggregate_hospitals, reference_totals
 from fenzhi.engine.apportionment import apportion_cases
 from fenzhi.engine.compiled_book import CompiledBook
@@ -14,7 +15,9 @@ from fenzhi.engine.connection import BulkConnection
 from fenzhi.engine.failures import input_refused
 from fenzhi.engine.group_and_score import group_and_score_cases, group_and_score_editions, group_cases
 from fenzhi.engine.scoring_plan import ScoringPlan
+from fenzhi.rules.catalog.edition import Edition
 from fenzhi.rules.catalog.reference_costs import ReferenceCosts
+from fenzhi.rules.scoring.case_adjustment import Adjustment, AdjustmentRules
 
 BATCH_ROWS = 500_000
 
@@ -59,6 +62,17 @@ class Engine:
         Raises: EngineInputRefused, EngineBoundsExceeded, EngineFailed.
         """
         return group_cases(self._connection, cases, book, batch_rows=self._batch_rows)
+
+    def adjust(
+        self, grouped: pa.Table, cases: pa.Table, edition: Edition, rules: AdjustmentRules
+    ) -> tuple[tuple[Adjustment, ...], pa.Array]:
+        """Adjustments of grouped cases (批量分值调整): the distinct ones, and for each case the place of its own (int32).
+
+        Shape: `grouped` as answered by `group`, `cases` row by row beside it with what the rules look at, each optional: age_days,
+        los_days, birth_weight_g, icu_days, tcm_fen, cost_fen (int64), discharge_way, discharge_date, other_diagnoses, procedures (text).
+        Raises: EngineInputRefused, EngineBoundsExceeded, EngineFailed.
+        """
+        return adjust_cases(self._connection, grouped, cases, edition, rules)
 
     def group_and_score(self, cases: pa.Table, plan: ScoringPlan) -> pa.Table:
         """Cases into groups and points (批量入组计分), byte for byte what the rules say, in the order of the rows given.

@@ -7,7 +7,7 @@ comparisons, and only cases outside the lines need a division of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from math import gcd, lcm
@@ -68,42 +68,34 @@ def plan_scoring(
 
     Raises: EngineInputRefused for a negative coefficient, EngineBoundsExceeded for one the engine's integers cannot hold.
     """
-    given = [one.multiplier for one in adjustments] if adjustments is not None else list(auxiliaries)
-    for number in (*(factor.coefficient for factor in factors), *given):
-        if (isinstance(number, Decimal) and not number.is_finite()) or number < 0:
+    for number in (factor.coefficient for factor in factors):
+        if not number.is_finite() or number < 0:
             raise input_refused("系数不得为负。", "A coefficient may not be negative.", saw=str(number))
-    multipliers = [Fraction(one) for one in given]
-    places = book.edition.points_decimals
-    bonuses = (
-        [one.bonus.scaleb(places) for one in adjustments] if adjustments is not None else [Decimal(0)] * len(given)
-    )
-    finer = next((one for one in bonuses if one != one.to_integral_value() or one < 0), None)
-    if finer is not None:
-        raise input_refused(
-            "加分小数位超过病例分值小数位或为负。", "Added points finer than points, or below zero.", saw=str(finer)
-        )
+    if adjustments is None:
+        if any(isinstance(one, Decimal) and not one.is_finite() for one in auxiliaries):
+            raise input_refused("系数不得为负。", "A coefficient may not be negative.", saw=str(list(auxiliaries)))
+        adjustments = [Adjustment(Fraction(one)) for one in auxiliaries]
+    table, auxiliary_unit, multipliers, adds = _adjusted(adjustments, book.edition.points_decimals)
     if not factors:
         raise input_refused("没有医疗机构系数。", "A plan needs at least one hospital factor.")
     levels = tuple(sorted({factor.level for factor in factors}))
     level_number = {level: place for place, level in enumerate(levels)}
     coefficients, coefficient_unit = scaled([factor.coefficient for factor in factors])
-    auxiliary_unit = lcm(*(one.denominator for one in multipliers))
-    helpers = [one.numerator * (auxiliary_unit // one.denominator) for one in multipliers]
     shift = Decimal(10) ** book.edition.points_decimals
     bases, score_unit = scaled([group.score * shift for group in book.groups])
-    for what, values in (("分值 score", bases), ("系数 coefficient", coefficients), ("辅助系数 auxiliary", helpers)):
+    for what, values in (("分值 score", bases), ("系数 coefficient", coefficients)):
         _fits(what, [*values, score_unit, coefficient_unit, auxiliary_unit])
     prices, largest = _prices(book, levels, bases, references, lines)
     largest |= {
         "score": max(bases, default=0),
         "coefficient": max([*coefficients, coefficient_unit]),
-        "auxiliary": max(helpers, default=0),
+        "auxiliary": max(table["auxiliary_coefficient"].to_pylist(), default=0),
     }
     return ScoringPlan(
         book,
         lines,
         tuple(factors),
-        tuple(multipliers),
+        multipliers,
         blank if blank is not None and blank.mean.usable else None,
         levels,
         prices,
@@ -116,17 +108,43 @@ def plan_scoring(
             }
         ),
         coefficient_unit,
-        pa.table(
-            {
-                "auxiliary": pa.array(range(len(helpers)), pa.int32()),
-                "auxiliary_coefficient": pa.array(helpers, pa.int64()),
-                "bonus": pa.array([int(one) for one in bonuses], pa.int64()),
-            }
-        ),
+        table,
         auxiliary_unit,
-        any(bonuses),
+        adds,
         largest,
     )
+
+
+def with_adjustments(plan: ScoringPlan, adjustments: Sequence[Adjustment]) -> ScoringPlan:
+    """A plan with the adjustments of a run's cases (装入分值调整). Raises: as `plan_scoring`."""
+    table, unit, multipliers, adds = _adjusted(adjustments, plan.book.edition.points_decimals)
+    largest = {**plan.largest, "auxiliary": max(table["auxiliary_coefficient"].to_pylist(), default=0)}
+    return replace(
+        plan, auxiliaries=multipliers, auxiliary_table=table, auxiliary_unit=unit, adds_points=adds, largest=largest
+    )
+
+
+def _adjusted(adjustments: Sequence[Adjustment], places: int) -> tuple[pa.Table, int, tuple[Fraction, ...], bool]:
+    multipliers = tuple(one.multiplier for one in adjustments)
+    if any(one < 0 for one in multipliers):
+        raise input_refused("系数不得为负。", "A coefficient may not be negative.", saw=str(min(multipliers)))
+    bonuses = [one.bonus.scaleb(places) for one in adjustments]
+    finer = next((one for one in bonuses if one != one.to_integral_value() or one < 0), None)
+    if finer is not None:
+        raise input_refused(
+            "加分小数位超过病例分值小数位或为负。", "Added points finer than points, or below zero.", saw=str(finer)
+        )
+    unit = lcm(*(one.denominator for one in multipliers))
+    helpers = [one.numerator * (unit // one.denominator) for one in multipliers]
+    _fits("调整乘数 adjustment", [*helpers, unit])
+    table = pa.table(
+        {
+            "auxiliary": pa.array(range(len(helpers)), pa.int32()),
+            "auxiliary_coefficient": pa.array(helpers, pa.int64()),
+            "bonus": pa.array([int(one) for one in bonuses], pa.int64()),
+        }
+    )
+    return table, unit, multipliers, any(bonuses)
 
 
 def _fits(what: str, values: Sequence[int]) -> None:

@@ -81,6 +81,8 @@ class SettlementList(NamedTuple):
     account_fen: int | None = None
     cash_fen: int | None = None
     items: tuple[ChargeItem, ...] | None = None
+    birth_weight_g: int | None = None
+    """Birth weight of a newborn (新生儿出生体重)."""
     unread: frozenset[str] = frozenset()
     """Paths that were stated but could not be read; their faults are reported by the reader (已上报但无法读取的字段)."""
 

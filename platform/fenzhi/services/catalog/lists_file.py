@@ -100,7 +100,7 @@ async def _put(
         row = await catalog.edition_by_id(uow, edition_id, lock=True)
         assert row is not None
         require_draft(row)
-        refuse(faults)
+        refuse(list(faults))
         rows = await store(uow)
         report = dict(row.build_report or {})
         report[what] = {"sha256": hashlib.sha256(content).hexdigest(), "rows": rows, "counts": counts}

@@ -28,7 +28,7 @@ from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.bulk import read_arrow
-from fenzhi.store.repositories import clearing, fund, point_value, registry
+from fenzhi.store.repositories import catalog, clearing, fund, point_value, registry
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import Database, UnitOfWork
 
@@ -113,7 +113,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     cases = await _cases(database, uow, pool, months, as_known_at)
     if cases.num_rows == 0:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
-    basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1)
+    basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=pool)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
     codes = {number: code for number, (code, _) in hospitals.items()}
     position = await _position(uow, run, kind, pool, policy)
@@ -263,6 +263,8 @@ async def _cases(
     """The pool's cases of these months as known at a moment: no version that a later one has replaced by then, none held."""
     insurance, pool_scope, _ = pool
     first, last = (month.year * 100 + month.month for month in (months[0], months[-1]))
+    # Only editions with layers and subtypes look at other diagnoses; plain ones are spared the reading.
+    others = "c.diagnoses[2:]" if await catalog.asks_for_others(uow) else "array[]::text[]"
     known = f"'{as_known_at.isoformat()}'::timestamptz"
     # Literals, not parameters, so that the answer comes by COPY; each is a number, a known word or a timestamp of ours.
     return await read_arrow(
@@ -271,7 +273,8 @@ async def _cases(
         f"""
         select c.case_id::text as case_id, c.hospital_id, c.settlement_month, c.discharge_date,
                c.diagnoses[1] as principal_diagnosis, c.procedures, c.total_fen, c.basic_fund_fen,
-               c.other_funds_fen + c.account_fen + c.cash_fen as patient_fen, c.los_days, c.digest
+               c.other_funds_fen + c.account_fen + c.cash_fen as patient_fen, c.los_days, c.digest,
+               {others} as other_diagnoses, c.age_days, c.birth_weight_g, c.discharge_way
           from inpatient_case c
          where c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'
            and c.settlement_month between {first} and {last} and c.submitted_at <= {known}

@@ -16,23 +16,29 @@ from sqlalchemy import Row
 
 from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
-from fenzhi.engine.scoring_plan import ScoringPlan, plan_scoring
+from fenzhi.engine.scoring_plan import ScoringPlan, plan_scoring, with_adjustments
 from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, ReferenceCosts
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
-from fenzhi.rules.grouping.grouping_method import GroupingMethod
+from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict, InvariantBroken
+from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustment
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
-from fenzhi.rules.scoring.score_case import HospitalFactor, score_case
+from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, score_blank, score_case
 from fenzhi.services.catalog import book
 from fenzhi.services.policy.methods import grouping_method_of
+from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
+from fenzhi.services.scoring.assembly import NO_RULES, facts_of
 from fenzhi.services.scoring.basis import (
     UNASKED_LINES,
     Withheld,
     edition_on,
+    frozen_price,
     hospital_terms,
+    means_for,
+    needs_price,
     outlier_lines_of,
     references_of,
 )
@@ -65,6 +71,8 @@ class EditionUse:
     overlay_id: uuid.UUID | None
     plan: ScoringPlan
     references: ReferenceCosts
+    adjustments: AdjustmentRules = NO_RULES
+    blank: BlankGroup | None = None
 
     @property
     def key(self) -> str:
@@ -125,22 +133,17 @@ async def load_basis(
     *,
     edition: Row[Any] | None = None,
     earliest: bool = False,
+    pool: tuple[str, str, int] | None = None,
 ) -> GradingBasis:
     """Read what the cases of these hospitals and discharge dates are graded by (装载依据).
 
     Policy: grouping.*, scoring.*. With `edition` every date is graded under that edition, and the overlay beside it on the first day of
     the year priced (history is regrouped under the edition it prices); with `earliest` a date before the first known level or coefficient takes the first one, and no agreement is asked for.
-    Raises: PolicyNotEntered, MethodNotSupported, EditionsNotAddable.
+    Raises: PolicyNotEntered, EditionsNotAddable, Conflict POINT_VALUE_NOT_APPROVED, DataRefused for a policy row that cannot be read.
     """
-    if policy.method("scoring.ungrouped_method") != "pending":
-        raise MethodNotSupported(
-            "清算暂不支持未入组病例按空白病种计分，请选用待处理。",
-            "Clearing keeps ungrouped cases pending; the policy names another method.",
-            hint="scoring.ungrouped_method = pending",
-        )
     asked = sorted(set(places))
     dates = sorted({day for _, day in asked})
-    lines = outlier_lines_of(policy)
+    lines = await _lines(uow, policy, pool)
     factors, factor_of, withheld = await _factors(uow, insurance, asked, earliest=earliest)
     used: dict[str, tuple[Row[Any], uuid.UUID | None]] = {}
     edition_of: dict[date, str] = {}
@@ -166,26 +169,39 @@ async def load_basis(
     for key in sorted(used):
         row, overlay_id = used[key]
         references = NO_REFERENCES
-        if lines is not None:
+        blank_asked = policy.method("scoring.ungrouped_method") == "blank_group"
+        if lines is not None or blank_asked or TieBreak.NEAREST_COST in method.tie_break:
             references = await references_of(uow, policy, row, reference_year)
+        blank = blank_group_of(policy, references)
         scores = {}
         if overlay_id is not None:
             scores = {r.group_code: r.score for r in await catalog.overlay_scores(uow, uow.scope.area, overlay_id)}
         plan = plan_scoring(
-            _compiled(await book.load_book(uow, row.edition_id), scores, method),
+            _compiled(await book.load_book(uow, row.edition_id), scores, method, means_for(method, references)),
             factors=factors,
-            references=references,
+            references=references if lines is not None else NO_REFERENCES,
             lines=lines or UNASKED_LINES,
+            blank=blank,
         )
-        uses.append(EditionUse(row, overlay_id, plan, references))
+        rules = adjustment_rules_of(policy, await catalog.subtypes_of(uow, row.edition_id))
+        uses.append(EditionUse(row, overlay_id, plan, references, rules, blank))
     return GradingBasis(tuple(uses), method, lines or UNASKED_LINES, tuple(factors), edition_of, factor_of, withheld)
 
 
-def _compiled(found: CatalogBook, scores: Mapping[str, Decimal], method: GroupingMethod) -> CompiledBook:
+async def _lines(uow: UnitOfWork, policy: ResolvedPolicy, pool: tuple[str, str, int] | None) -> OutlierLines | None:
+    """The lines of the run. History that a budget point value is made of has no point value to be judged by: nothing is rescored there."""
+    if not needs_price(policy):
+        return outlier_lines_of(policy)
+    return None if pool is None else outlier_lines_of(policy, await frozen_price(uow, policy, pool))
+
+
+def _compiled(
+    found: CatalogBook, scores: Mapping[str, Decimal], method: GroupingMethod, means: Mapping[str, int]
+) -> CompiledBook:
     if scores:
         groups = tuple(replace(g, score=scores.get(g.group_code, g.score)) for g in found.edition.groups)
         found = CatalogBook(replace(found.edition, groups=groups))
-    return compile_book(found, method)
+    return compile_book(found, method, means)
 
 
 async def _factors(
@@ -236,7 +252,10 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
                 "edition_id": pc.take(edition, chosen),
             }
         )
-        found = engine.group_and_score_editions(asked, {use.key: use.plan for use in basis.editions})
+        for name, given in _FACTS.items():
+            if given in cases.column_names:
+                asked = asked.append_column(name, pc.take(cases[given], chosen))
+        found = _scored(engine, asked, basis)
         back = pc.index_in(ordinals, value_set=chosen)
         for name, kind in (
             ("group_code", pa.string()),
@@ -250,7 +269,7 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
         columns["points"] = pa.nulls(rows, pa.int64())
     ungrouped = pc.binary_join_element_wise("pending:ungrouped", columns["reason"], ":")
     pending = pc.binary_join_element_wise("pending", why, ":")
-    grouped = pc.is_valid(columns["group_code"])
+    grouped = pc.is_valid(columns["points"])
     disposition = pc.if_else(payable, pc.if_else(grouped, "cleared", ungrouped), pending)
     return pa.table(
         {
@@ -276,6 +295,35 @@ def _scores(basis: GradingBasis, edition: pa.Array, group_code: pa.Array) -> pa.
             return here
         found = pc.if_else(pc.fill_null(pc.equal(edition, use.key), False), here, found)
     return found
+
+
+_FACTS = {
+    "other_diagnoses": "other_diagnoses",
+    "age_days": "age_days",
+    "los_days": "los_days",
+    "birth_weight_g": "birth_weight_g",
+    "discharge_way": "discharge_way",
+    "discharge_date": "discharge_date",
+}
+"""Facts that conditions and factors look at, where the cases carry them (条件与系数所用事实)."""
+
+
+def _scored(engine: Engine, asked: pa.Table, basis: GradingBasis) -> pa.Table:
+    """Groups and points; where factors act on the cases, grouped first, so that each case's factors are known (先入组后计分)."""
+    plans = {use.key: use.plan for use in basis.editions}
+    if all(use.adjustments.empty for use in basis.editions):
+        return engine.group_and_score_editions(asked, plans)
+    ordinals = pa.array(range(asked.num_rows), pa.int64())
+    places = pa.repeat(pa.scalar(0, pa.int32()), asked.num_rows)
+    for use in basis.editions:
+        mine = pc.equal(asked["edition_id"], use.key).combine_chunks()
+        cases = asked.filter(mine)
+        grouped = engine.group(cases, use.plan.book)
+        found, index = engine.adjust(grouped, cases, use.plan.book.edition, use.adjustments)
+        plans[use.key] = with_adjustments(use.plan, found)
+        back = pc.index_in(ordinals, value_set=ordinals.filter(mine))
+        places = pc.if_else(mine, pc.fill_null(pc.take(index, back), 0), places)
+    return engine.group_and_score_editions(asked.append_column("auxiliary", places), plans)
 
 
 def _plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
@@ -340,8 +388,21 @@ def _by_the_rules(
     if why is not None:
         return (f"pending:{why}", "", "", 0)
     use = uses[basis.edition_of[key[1]]]
-    one = InpatientCase(case["case_id"], case["principal_diagnosis"], tuple(case["procedures"]))
-    outcome = group_case(one, opened[use.key], basis.method)
+    one = InpatientCase(
+        case["case_id"],
+        case["principal_diagnosis"],
+        tuple(case["procedures"]),
+        tuple(case.get("other_diagnoses") or ()),
+        case.get("age_days"),
+        case.get("birth_weight_g"),
+        case.get("los_days"),
+        case["total_fen"],
+    )
+    outcome = group_case(one, opened[use.key], basis.method, means_for(basis.method, use.references))
+    if outcome.group is None and use.blank is not None and outcome.reason.is_uncovered:
+        edition = use.plan.book.edition
+        blank = score_blank(case["case_id"], case["total_fen"], edition.scale, use.blank, edition.points_decimals)
+        return ("cleared", "", blank.band.value, blank.points)
     if outcome.group is None:
         return (f"pending:ungrouped:{outcome.reason.value}", "", "", 0)
     scored = score_case(
@@ -349,8 +410,15 @@ def _by_the_rules(
         case_id=case["case_id"],
         cost_fen=case["total_fen"],
         factor=basis.factors[basis.factor_of[key]],
-        references=use.references,
+        references=use.references if basis.lines is not UNASKED_LINES else NO_REFERENCES,
         lines=basis.lines,
         points_decimals=basis.points_decimals,
+        adjustment=case_adjustment(
+            outcome.group,
+            facts_of(one, use.plan.book.edition.tables, case.get("discharge_way")),
+            case["total_fen"],
+            case["discharge_date"],
+            use.adjustments,
+        ),
     )
     return ("cleared", outcome.group.group_code, scored.band.value, scored.points)

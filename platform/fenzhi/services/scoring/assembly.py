@@ -7,6 +7,7 @@ references are those of the year before it, as in clearing.
 from __future__ import annotations
 
 import calendar
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -15,27 +16,36 @@ from typing import Any
 from sqlalchemy import Row
 
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
+from fenzhi.rules.catalog.edition import CodeTables
 from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, ReferenceCosts
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
 from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
-from fenzhi.rules.grouping.outcome import GroupingOutcome
+from fenzhi.rules.grouping.outcome import GroupingOutcome, GroupingReason
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.scoring.auxiliary_choice import CaseFacts
+from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustment
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
-from fenzhi.rules.scoring.score_case import HospitalFactor, ScoredCase, score_case
+from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, ScoredCase, score_blank, score_case
 from fenzhi.services.catalog import book
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.policy.resolution import resolved_policy
+from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
 from fenzhi.services.scoring.basis import (
     UNASKED_LINES,
     Withheld,
     edition_on,
+    frozen_price,
     hospital_terms,
+    means_for,
+    needs_price,
     outlier_lines_of,
     references_of,
 )
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork
+
+NO_RULES = AdjustmentRules()
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ class ScoringFrame:
     coefficient_document: str
     withheld: Withheld | None
     policy: ResolvedPolicy
+    adjustments: AdjustmentRules = NO_RULES
+    blank: BlankGroup | None = None
 
     def group(self, case: InpatientCase) -> GroupingOutcome:
         """The group of the case with the score that applies in the area (入组). Requires: an edition in force."""
@@ -62,10 +74,18 @@ class ScoringFrame:
         opened = self.book
         if self.overlay_scores and TieBreak.HIGHER_SCORE in self.method.tie_break:
             opened = CatalogBook(replace(opened.edition, groups=tuple(map(self._scored, opened.edition.groups))))
-        outcome = group_case(case, opened, self.method)
+        outcome = group_case(case, opened, self.method, means_for(self.method, self.references))
         return replace(outcome, group=self._scored(outcome.group)) if outcome.group is not None else outcome
 
-    def score(self, case: InpatientCase, group: DiseaseGroup, cost_fen: int) -> ScoredCase:
+    def score(
+        self,
+        case: InpatientCase,
+        group: DiseaseGroup,
+        cost_fen: int,
+        *,
+        discharge_way: str | None = None,
+        discharge_date: date | None = None,
+    ) -> ScoredCase:
         """The points of the case in its group (计分). Requires: an edition and a factor. Units: fen."""
         if self.book is None or self.factor is None:
             raise ValueError("no edition or no coefficient is in force")
@@ -77,15 +97,62 @@ class ScoringFrame:
             references=self.references,
             lines=self.lines,
             points_decimals=self.book.edition.points_decimals,
+            adjustment=case_adjustment(
+                group,
+                facts_of(case, self.book.edition.tables, discharge_way),
+                cost_fen,
+                discharge_date,
+                self.adjustments,
+            ),
         )
+
+    def score_ungrouped(self, case: InpatientCase, reason: GroupingReason, cost_fen: int) -> ScoredCase | None:
+        """The points of a case without a group (空白病种计分), None where it stays pending. Requires: an edition."""
+        if self.blank is None or self.book is None or not reason.is_uncovered:
+            return None
+        edition = self.book.edition
+        return score_blank(case.case_id, cost_fen, edition.scale, self.blank, edition.points_decimals)
 
     def _scored(self, group: DiseaseGroup) -> DiseaseGroup:
         score = self.overlay_scores.get(group.group_code)
         return group if score is None else replace(group, score=score)
 
 
+def facts_of(case: InpatientCase, tables: CodeTables, discharge_way: str | None) -> CaseFacts:
+    """What factors look at of a case (计分所用事实): other diagnoses only where the tables know them."""
+    return CaseFacts(
+        age_days=case.age_days,
+        los_days=case.los_days,
+        birth_weight_g=case.birth_weight_g,
+        discharge_way=discharge_way,
+        other_diagnoses=tuple(one for one in case.other_diagnoses if one in tables.diagnoses),
+        procedures=case.procedures,
+    )
+
+
+def case_of(row: Row[Any]) -> InpatientCase:
+    """A stored case as grouping sees it (存储病例转入组病例)."""
+    return InpatientCase(
+        str(row.case_id),
+        row.diagnoses[0] if row.diagnoses else None,
+        tuple(row.procedures),
+        tuple(row.diagnoses[1:]),
+        row.age_days,
+        row.birth_weight_g,
+        row.los_days,
+        row.total_fen,
+    )
+
+
 async def scoring_frame(
-    uow: UnitOfWork, *, area_id: int, hospital_id: int, insurance: str, discharge_date: date, settlement_month: int
+    uow: UnitOfWork,
+    *,
+    area_id: int,
+    hospital_id: int,
+    insurance: str,
+    discharge_date: date,
+    settlement_month: int,
+    pool_scope: str = "local",
 ) -> ScoringFrame:
     """Read what a case of a hospital is grouped and scored by (装载计分依据). `settlement_month`: yyyymm.
 
@@ -94,18 +161,21 @@ async def scoring_frame(
     year, month = divmod(settlement_month, 100)
     last_day = date(year, month, calendar.monthrange(year, month)[1])
     policy = await resolved_policy(uow, last_day, area_id=area_id, insurance=insurance)
-    lines = outlier_lines_of(policy)
+    price = await frozen_price(uow, policy, (insurance, pool_scope, year)) if needs_price(policy) else None
+    lines = outlier_lines_of(policy, price)
     method = grouping_method_of(policy)
     row = await edition_on(uow, discharge_date)
     opened, overlay, scores, references = None, None, dict[str, Decimal](), NO_REFERENCES
+    subtypes: Sequence[Row[Any]] = ()
     if row is not None:
         opened = await book.load_book(uow, row.edition_id)
         overlay = await catalog.overlay_in_force(uow, area_id, row.edition_id, discharge_date)
         if overlay is not None:
             found = await catalog.overlay_scores(uow, area_id, overlay.overlay_id)
             scores = {one.group_code: one.score for one in found}
-        if lines is not None:
+        if lines is not None or TieBreak.NEAREST_COST in method.tie_break or _keeps_blank(policy):
             references = await references_of(uow, policy, row, year - 1, area_id=area_id)
+        subtypes = await catalog.subtypes_of(uow, row.edition_id)
     terms = await hospital_terms(uow, area_id, insurance, hospital_id)
     factor, document, withheld = terms.on(hospital_id, discharge_date)
     return ScoringFrame(
@@ -121,4 +191,10 @@ async def scoring_frame(
         coefficient_document=document,
         withheld=Withheld.NO_EDITION if row is None else withheld,
         policy=policy,
+        adjustments=adjustment_rules_of(policy, subtypes),
+        blank=blank_group_of(policy, references),
     )
+
+
+def _keeps_blank(policy: ResolvedPolicy) -> bool:
+    return policy.method("scoring.ungrouped_method") == "blank_group"

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Row
 
-from fenzhi.rules.catalog.reference_costs import MeanCost, ReferenceCosts
+from fenzhi.rules.catalog.reference_costs import MeanCost, ReferenceCosts, mean_fen, references_by_score
 from fenzhi.rules.editions import NothingInForce
+from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
+from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.refusals import Conflict
 from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod
 from fenzhi.rules.scoring.score_case import HospitalFactor
 from fenzhi.services.catalog import book
-from fenzhi.store.repositories import registry
+from fenzhi.store.repositories import point_value, registry
 from fenzhi.store.session import UnitOfWork
 
 UNASKED_LINES = OutlierLines(Decimal("0.5"), Decimal(2), None)
@@ -64,19 +68,49 @@ _WITHHELD = {
 }
 
 
-def outlier_lines_of(policy: ResolvedPolicy) -> OutlierLines | None:
-    """The lines of cost outliers (费用异常界限), or none where the policy rescores nothing. Raises: PolicyNotEntered."""
+def outlier_lines_of(policy: ResolvedPolicy, price_fen: Fraction | None = None) -> OutlierLines | None:
+    """The lines of cost outliers (费用异常界限), or none where the policy rescores nothing.
+
+    `price_fen`: the frozen budget point value in fen per point, for the method payment_standard. Raises: PolicyNotEntered.
+    """
     if policy.method("scoring.outlier_method") == "none":
         return None
+    method = OutlierMethod(policy.method("scoring.outlier_method"))
+    applied = not policy.has("scoring.outlier_coefficient") or policy.flag("scoring.outlier_coefficient")
     return OutlierLines(
         low=policy.decimal("scoring.low_ratio"),
         high=policy.decimal("scoring.high_ratio"),
-        extreme=policy.decimal("scoring.extreme_ratio"),
+        extreme=None if method is OutlierMethod.LINEAR else policy.decimal("scoring.extreme_ratio"),
         low_inclusive=policy.flag("scoring.low_inclusive"),
         high_inclusive=policy.flag("scoring.high_inclusive"),
         extreme_inclusive=policy.flag("scoring.extreme_inclusive"),
-        method=OutlierMethod(policy.method("scoring.outlier_method")),
+        method=method,
+        coefficient_applied=applied,
+        price_fen=price_fen,
     )
+
+
+def needs_price(policy: ResolvedPolicy) -> bool:
+    """Does the outlier method ask for a frozen point value (是否须以预算点值判定)?"""
+    return policy.method("scoring.outlier_method") == OutlierMethod.PAYMENT_STANDARD.value
+
+
+async def frozen_price(uow: UnitOfWork, policy: ResolvedPolicy, pool: tuple[str, str, int]) -> Fraction | None:
+    """The approved budget point value of a pool in fen per point (冻结的预算点值), where the outlier method asks for it.
+
+    Raises: Conflict POINT_VALUE_NOT_APPROVED where it asks and there is none.
+    """
+    if not needs_price(policy):
+        return None
+    row = await point_value.budget_in_force(uow, pool)
+    if row is None:
+        raise Conflict(
+            "没有已批准的预算点值，不能以支付标准判定费用异常。",
+            "There is no approved budget point value, so no payment standard to judge cost outliers by.",
+            code="POINT_VALUE_NOT_APPROVED",
+        )
+    value = PointValue(row.fund_fen, row.cost_fen, row.booked_fen, row.points, row.points_decimals, Basis(row.basis))
+    return value.exact() * 100
 
 
 async def edition_on(uow: UnitOfWork, day: date) -> Row[Any] | None:
@@ -91,12 +125,25 @@ async def references_of(
     uow: UnitOfWork, policy: ResolvedPolicy, edition: Row[Any], year: int, *, area_id: int | None = None
 ) -> ReferenceCosts:
     """An area's reference costs of a year in the words of the rules (参照费用). Policy: scoring.reference."""
+    kind = policy.method("scoring.reference")
+    if kind == "score_factor":
+        opened = await book.load_book(uow, edition.edition_id)
+        scores = {code: Fraction(group.score) for code, group in opened.by_code.items()}
+        return references_by_score(scores, policy.fraction("scoring.reference_yuan_per_point") * 100)
     found = await book.references(uow, edition.edition_id, year, area_id=area_id)
-    same_level = policy.method("scoring.reference") == "same_level_last_year"
     return ReferenceCosts(
-        {key: MeanCost(one.total_fen, one.n) for key, one in found.items() if key[1] and same_level},
+        {
+            key: MeanCost(one.total_fen, one.n)
+            for key, one in found.items()
+            if key[1] and kind == "same_level_last_year"
+        },
         {code: MeanCost(one.total_fen, one.n) for (code, level), one in found.items() if not level},
     )
+
+
+def means_for(method: GroupingMethod, references: ReferenceCosts) -> dict[str, int]:
+    """Means in whole fen where the method chooses by cost (择优所需均费), else none."""
+    return mean_fen(references) if TieBreak.NEAREST_COST in method.tie_break else {}
 
 
 @dataclass(frozen=True)

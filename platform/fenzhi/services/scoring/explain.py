@@ -14,13 +14,12 @@ from sqlalchemy import Row
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
-from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.rules.grouping.outcome import GroupingOutcome
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.rules.scoring.score_case import ScoredCase, applied_coefficient
 from fenzhi.rules.working import Step
 from fenzhi.services.acts import Platform, looking
-from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
+from fenzhi.services.scoring.assembly import ScoringFrame, case_of, scoring_frame
 from fenzhi.store.repositories import cases as store
 
 CLEARED = "cleared"
@@ -80,17 +79,24 @@ async def explain_case(platform: Platform, subject: Subject, case_id: uuid.UUID)
             insurance=row.insurance,
             discharge_date=row.discharge_date,
             settlement_month=row.settlement_month,
+            pool_scope=row.pool_scope,
         )
     return explained(row, frame)
 
 
 def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
     """The explanation of a case over its frame (解释)."""
-    case = InpatientCase(str(row.case_id), row.diagnoses[0] if row.diagnoses else None, tuple(row.procedures))
+    case = case_of(row)
     outcome = frame.group(case) if frame.book is not None else None
     group = outcome.group if outcome is not None else None
     payable = frame.withheld is None
-    scored = frame.score(case, group, row.total_fen) if group is not None and frame.factor is not None else None
+    scored = None
+    if group is not None and frame.factor is not None:
+        scored = frame.score(
+            case, group, row.total_fen, discharge_way=row.discharge_way, discharge_date=row.discharge_date
+        )
+    elif outcome is not None and group is None:
+        scored = frame.score_ungrouped(case, outcome.reason, row.total_fen)
     steps = [*_frame_steps(row, frame), *(outcome.working if outcome else ()), *(scored.working if scored else ())]
     disposition, reason, zh, en = _disposition(frame, outcome)
     seen = _values(scored, "scoring.cost_outlier")

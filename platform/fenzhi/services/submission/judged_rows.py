@@ -243,6 +243,8 @@ class ListJudge:
             facts.procedures,
             digest,
             self.submitted_at,
+            given.birth_weight_g,
+            given.discharge_way,
         )
 
     def _personal(self, given: SettlementList, case_id: uuid.UUID) -> Record:

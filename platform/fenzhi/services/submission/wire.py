@@ -113,6 +113,7 @@ class WireList(Struct, gc=False, frozen=True):
     self_paid: Amount | None = field(name="psn_selfpay", default=None)
     own_paid: Amount | None = field(name="psn_ownpay", default=None)
     items: Annotated[list[WireItem], Meta(max_length=200)] | None = field(name="iteminfo", default=None)
+    birth_weight: Text12 | None = field(name="nwb_bir_wt", default=None)
 
 
 CARRIED = frozenset(
@@ -121,7 +122,7 @@ CARRIED = frozenset(
     bld_unt bldinfo chfpdr_code chfpdr_name chk_cont coner_addr coner_name coner_tel curr_addr days_rinp_flag_31
     days_rinp_pup_31 dscg_caty dscg_dept_codg dscg_dept_name emp_addr emp_name emp_tel fixmedins_name hi_no hi_paymtd
     hi_setl_lv hi_type hsorg hsorg_opter icuinfo insuplc ipt_med_type lv1_nurscare_days lv3_nurscare_days maindiag_flag
-    medins_fill_dept medins_fill_psn mul_nwb_adm_wt mul_nwb_bir_wt naty ntly nwb_adm_type nwb_adm_wt nwb_bir_wt
+    medins_fill_dept medins_fill_psn mul_nwb_adm_wt mul_nwb_bir_wt naty ntly nwb_adm_type nwb_adm_wt
     opsp_diag_caty opsp_mdtrt_date opspdiseinfo otp_tcm_dise otp_wm_dise patn_cert_type patn_rlts poscode prfs
     pwcry_afadm_coma_dura pwcry_bfadm_coma_dura refldept_dept resp_nurs_code scd_nurscare_days setl_list_sn sp_psn_type
     spga_nurscare_days stas_type tcm_dise_code trt_type vent_used_dura wm_dise_code
@@ -203,7 +204,16 @@ def settlement_list(wire: WireList) -> SettlementList:
         None
         if wire.items is None
         else tuple(ChargeItem(row.item_class or None, fen(row.amount)) for row in wire.items),
+        grams(wire.birth_weight),
     )
+
+
+def grams(text: str | None) -> int | None:
+    """Birth weight in whole grams, None for none or for what is no weight of one child (出生体重，克).
+
+    The field is carried, not judged: twins write several weights into it, and a weight nobody can read is no weight told.
+    """
+    return int(text) if text and text.isascii() and text.isdigit() and 0 < int(text) < 20_000 else None
 
 
 def fen(text: str | None) -> int | None:

@@ -302,12 +302,20 @@ async def replace_subtypes(
     )
 
 
-async def has_layers(uow: UnitOfWork) -> bool:
-    """Does any published edition of the province follow standard 3.0?"""
+async def asks_for_others(uow: UnitOfWork) -> bool:
+    """Does any published edition of the province look at more than principal diagnosis and procedures?
+
+    An edition of standard 3.0 may, and one with auxiliary subtypes.
+    """
     c = catalog_edition.c
+    with_subtypes = select(auxiliary_subtype.c.edition_id).where(auxiliary_subtype.c.province_id == uow.scope.province)
     found = await uow.first(
         select(c.edition_id)
-        .where(c.province_id == uow.scope.province, c.state == "published", c.standard == "3.0")
+        .where(
+            c.province_id == uow.scope.province,
+            c.state == "published",
+            or_(c.standard == "3.0", c.edition_id.in_(with_subtypes)),
+        )
         .limit(1)
     )
     return found is not None
