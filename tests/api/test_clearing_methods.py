@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders.clearing_place import Pool, line, open_pool
+from builders.submission_place import PLAIN
 from builders.world import World
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import FenzhiError
@@ -154,7 +155,6 @@ async def test_quarters_standing_alone(world: World) -> None:
     [
         ("71", {"point_value__method": "elastic", "point_value__fixed_value": "10"}),
         ("72", {"point_value__scope": "level"}),
-        ("73", {"scoring__ungrouped_method": "blank_group", "scoring__ungrouped_discount": "0.9"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -221,6 +221,7 @@ async def publish_another_scale(pool: Pool) -> None:
             None,
             False,
             "imported",
+            *PLAIN,
         )
         await catalog.add_groups(uow, edition_id, 1, [group])
         await catalog.change_edition(uow, edition_id, "draft", {"state": "in_review"})

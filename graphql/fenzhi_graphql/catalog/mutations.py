@@ -224,7 +224,7 @@ class CatalogMutation:
             procedure_table=input.procedure_table,
             document=input.document,
             is_constructed=input.is_constructed,
-            standard=CatalogStandard(input.standard.value),
+            standard=CatalogStandard(str(input.standard.value)),
         )
         request = context.request(
             "catalogEditionDraft",

@@ -20,10 +20,22 @@ class RejectedCandidate:
     cause: str = strawberry.field(description="Named cause, such as parts_missing (落选原因).")
     zh: str = strawberry.field(description="Why, in Chinese (说明).")
     en: str = strawberry.field(description="Why, in English (英文说明).")
+    layer: str = strawberry.field(description="priority, merged, dx_auxiliary or basic (分组层级).")
+    missing: str = strawberry.field(
+        description="Procedures that would have made it match: / any of, + and; blank otherwise (尚缺手术操作)."
+    )
 
     @staticmethod
     def of(one: RejectedGroup) -> RejectedCandidate:
-        return RejectedCandidate(group_code=one.group_code, cause=one.cause, zh=one.zh, en=one.en)
+        return RejectedCandidate(
+            group_code=one.group_code, cause=one.cause, zh=one.zh, en=one.en, layer=one.layer, missing=one.missing
+        )
+
+
+@strawberry.type(description="One way the case could have been scored (候选分值).")
+class ScoreCandidate:
+    name: str = strawberry.field(description="normal, adjusted, outlier, with_added_points or blank_group (候选名称).")
+    points: ExactDecimal = strawberry.field(description="Points, rounded once (分值).")
 
 
 @strawberry.type(description="How a case is grouped and scored, as a run of its month would do it (病例解释).")
@@ -56,6 +68,15 @@ class CaseExplain(Shows):
     points: ExactDecimal | None = strawberry.field(
         description="Case points, rounded once; null while the case is pending (病例分值)."
     )
+    layer: str | None = strawberry.field(
+        description="Layer of the group: priority, merged, dx_auxiliary or basic (分组层级)."
+    )
+    candidates: list[ScoreCandidate] = strawberry.field(
+        description="Every way the case could have been scored (候选分值)."
+    )
+    chosen: str | None = strawberry.field(description="Name of the candidate taken (所取候选).")
+    chosen_zh: str | None = strawberry.field(description="Why it was taken, in Chinese (取值理由).")
+    chosen_en: str | None = strawberry.field(description="Why it was taken, in English (英文理由).")
     steps: list[Step] = strawberry.field(description="The working (计算过程).")
     rejected: list[RejectedCandidate] = strawberry.field(description="Candidates that did not win (落选病种).")
     key: strawberry.Private[uuid.UUID]
@@ -86,6 +107,11 @@ class CaseExplain(Shows):
             outlier_factor=found.outlier_factor,
             reference_source=found.reference_source,
             points=ExactDecimal(found.points) if found.points is not None else None,
+            layer=found.layer,
+            candidates=[ScoreCandidate(name=one.name, points=ExactDecimal(one.points)) for one in found.candidates],
+            chosen=found.chosen,
+            chosen_zh=found.chosen_zh,
+            chosen_en=found.chosen_en,
             steps=[
                 Step(
                     rule=step.rule,

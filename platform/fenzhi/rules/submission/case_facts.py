@@ -104,12 +104,12 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
 def canonical_text(given: SettlementList) -> str:
     """The list in one fixed spelling (清单规范文本): compact JSON, attributes in order, dates ISO, amounts in fen.
 
-    Names and certificate numbers are left out: the text is hashed into a run's manifest, which others read.
+    Names and certificate numbers are left out, and a birth weight that is not told: the text is hashed into a run's manifest, which others read.
     """
     stated = {
         name: value
         for name, value in given._asdict().items()
-        if name not in ("person_name", "certificate_no", "unread")
+        if name not in ("person_name", "certificate_no", "unread") and (name, value) != ("birth_weight_g", None)
     }
     return json.dumps(stated, ensure_ascii=False, separators=(",", ":"), default=str)
 

@@ -76,11 +76,13 @@ def outlier_lines_of(policy: ResolvedPolicy, price_fen: Fraction | None = None) 
     if policy.method("scoring.outlier_method") == "none":
         return None
     method = OutlierMethod(policy.method("scoring.outlier_method"))
+    stated = not policy.has("scoring.extreme_applies") or policy.flag("scoring.extreme_applies")
+    has_extreme = stated and method is not OutlierMethod.LINEAR
     applied = not policy.has("scoring.outlier_coefficient") or policy.flag("scoring.outlier_coefficient")
     return OutlierLines(
         low=policy.decimal("scoring.low_ratio"),
         high=policy.decimal("scoring.high_ratio"),
-        extreme=None if method is OutlierMethod.LINEAR else policy.decimal("scoring.extreme_ratio"),
+        extreme=policy.decimal("scoring.extreme_ratio") if has_extreme else None,
         low_inclusive=policy.flag("scoring.low_inclusive"),
         high_inclusive=policy.flag("scoring.high_inclusive"),
         extreme_inclusive=policy.flag("scoring.extreme_inclusive"),

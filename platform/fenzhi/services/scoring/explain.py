@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
+from fenzhi.rules.catalog.conjunctions import conjunction_text
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
 from fenzhi.rules.grouping.outcome import GroupingOutcome
 from fenzhi.rules.quantities import decimal_places
@@ -33,6 +34,17 @@ class RejectedGroup:
     cause: str
     zh: str
     en: str
+    layer: str
+    missing: str
+    """Procedures that would have made it match, `/` any of, `+` and; blank where something else failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatePoints:
+    """One way the case could have been scored (候选分值)."""
+
+    name: str
+    points: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,13 @@ class CaseExplanation:
     """What the score is multiplied by, the coefficient included, as exact text."""
     reference_source: str | None
     points: Decimal | None
+    layer: str | None
+    """Layer of the group (分组层级)."""
+    candidates: tuple[CandidatePoints, ...]
+    chosen: str | None
+    """Name of the candidate taken (所取候选)."""
+    chosen_zh: str | None
+    chosen_en: str | None
     steps: tuple[Step, ...]
     rejected: tuple[RejectedGroup, ...]
 
@@ -98,7 +117,7 @@ def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
     elif outcome is not None and group is None:
         scored = frame.score_ungrouped(case, outcome.reason, row.total_fen)
     steps = [*_frame_steps(row, frame), *(outcome.working if outcome else ()), *(scored.working if scored else ())]
-    disposition, reason, zh, en = _disposition(frame, outcome)
+    disposition, reason, zh, en = _disposition(frame, outcome, scored)
     seen = _values(scored, "scoring.cost_outlier")
     return CaseExplanation(
         case_id=row.case_id,
@@ -119,18 +138,37 @@ def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
         outlier_factor=seen.get("multiplier") or None,
         reference_source=scored.reference_source.value if scored else None,
         points=_points(frame, scored) if scored is not None and payable else None,
+        layer=group.layer.value if group else None,
+        candidates=tuple(
+            CandidatePoints(one.name, _as_points(frame, one.points))
+            for one in (scored.candidates if scored and payable else ())
+        ),
+        chosen=scored.chosen if scored and payable else None,
+        chosen_zh=scored.zh if scored and payable else None,
+        chosen_en=scored.en if scored and payable else None,
         steps=tuple(replace(step, document=step.document or _document(step.rule, frame)) for step in steps),
         rejected=tuple(
-            RejectedGroup(one.group.group_code, one.cause.value, one.zh, one.en)
+            RejectedGroup(
+                one.group.group_code,
+                one.cause.value,
+                one.zh,
+                one.en,
+                one.group.layer.value,
+                conjunction_text(one.missing),
+            )
             for one in (outcome.rejected if outcome else ())
         ),
     )
 
 
-def _disposition(frame: ScoringFrame, outcome: GroupingOutcome | None) -> tuple[str, str, str, str]:
+def _disposition(
+    frame: ScoringFrame, outcome: GroupingOutcome | None, scored: ScoredCase | None
+) -> tuple[str, str, str, str]:
     if frame.withheld is not None:
         why = frame.withheld
         return f"pending:{why.value}", why.value, why.zh, why.en
+    if outcome is not None and outcome.group is None and scored is not None:
+        return CLEARED, outcome.reason.value, outcome.reason.zh, outcome.reason.en
     if outcome is None or outcome.group is None:
         reason = outcome.reason if outcome is not None else None
         if reason is None:
@@ -140,8 +178,12 @@ def _disposition(frame: ScoringFrame, outcome: GroupingOutcome | None) -> tuple[
 
 
 def _points(frame: ScoringFrame, scored: ScoredCase) -> Decimal:
+    return _as_points(frame, scored.points)
+
+
+def _as_points(frame: ScoringFrame, points: int) -> Decimal:
     places = frame.book.edition.points_decimals if frame.book is not None else 0
-    return Decimal(decimal_places(Fraction(scored.points, 10**places), places))
+    return Decimal(decimal_places(Fraction(points, 10**places), places))
 
 
 def _name(group: DiseaseGroup) -> str:
@@ -183,10 +225,26 @@ def _frame_steps(row: Row[Any], frame: ScoringFrame) -> Sequence[Step]:
     return steps
 
 
+_POLICY_OF = {
+    "scoring.cost_outlier": "scoring.outlier_method",
+    "scoring.auxiliary": "scoring.auxiliary_rules",
+    "scoring.age": "scoring.age_factors",
+    "scoring.complexity": "scoring.complexity_bands",
+    "scoring.tcm_bonus": "scoring.tcm_groups",
+    "scoring.uplift": "scoring.model_groups",
+    "scoring.new_technology": "scoring.new_technologies",
+    "scoring.blank_group": "scoring.ungrouped_method",
+}
+"""Rule of a step → the policy parameter whose document it rests on (步骤所依参数)."""
+
+
 def _document(rule: str, frame: ScoringFrame) -> str:
     """The document a step of the rules rests on (步骤依据)."""
+    if rule == "grouping.edition_lists" and frame.edition is not None:
+        return str(frame.edition.document)
     if rule.startswith("grouping."):
         return str(frame.policy.document("grouping.tie_break"))
-    if rule == "scoring.cost_outlier":
-        return str(frame.policy.document("scoring.outlier_method"))
+    key = _POLICY_OF.get(rule)
+    if key is not None and frame.policy.has(key):
+        return str(frame.policy.document(key))
     return str(frame.edition.document) if frame.edition is not None else ""

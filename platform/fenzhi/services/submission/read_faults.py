@@ -279,6 +279,8 @@ def _read_value(reading: LineReading, value: object, kind: msgspec.inspect.Type,
         kind = kind.type
     if isinstance(kind, msgspec.inspect.ListType):
         return _read_rows(reading, value, kind, name)
+    if isinstance(kind, msgspec.inspect.AnyType):
+        return int(value.text) if isinstance(value, _Number) and value.text.isdigit() else value
     if isinstance(kind, msgspec.inspect.IntType):
         return _read_whole(reading, value, kind, path)
     if form == "amount" and isinstance(value, _Number):

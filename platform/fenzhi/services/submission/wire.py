@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
@@ -113,7 +113,8 @@ class WireList(Struct, gc=False, frozen=True):
     self_paid: Amount | None = field(name="psn_selfpay", default=None)
     own_paid: Amount | None = field(name="psn_ownpay", default=None)
     items: Annotated[list[WireItem], Meta(max_length=200)] | None = field(name="iteminfo", default=None)
-    birth_weight: Text12 | None = field(name="nwb_bir_wt", default=None)
+    birth_weight: Any = field(name="nwb_bir_wt", default=None)
+    """Carried in whatever shape it comes; read only where it is one weight (新生儿出生体重)."""
 
 
 CARRIED = frozenset(
@@ -208,12 +209,16 @@ def settlement_list(wire: WireList) -> SettlementList:
     )
 
 
-def grams(text: str | None) -> int | None:
+def grams(given: object) -> int | None:
     """Birth weight in whole grams, None for none or for what is no weight of one child (出生体重，克).
 
     The field is carried, not judged: twins write several weights into it, and a weight nobody can read is no weight told.
+
+    >>> grams("3200"), grams(740), grams("1200;1300"), grams(None)
+    (3200, 740, None, None)
     """
-    return int(text) if text and text.isascii() and text.isdigit() and 0 < int(text) < 20_000 else None
+    text = str(given) if isinstance(given, int | str) and not isinstance(given, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 20_000 else None
 
 
 def fen(text: str | None) -> int | None:
