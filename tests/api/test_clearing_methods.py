@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from builders.clearing_place import Pool, line, open_pool
-from builders.submission_place import PLAIN
 from builders.world import World
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import FenzhiError
@@ -221,7 +220,6 @@ async def publish_another_scale(pool: Pool) -> None:
             None,
             False,
             "imported",
-            *PLAIN,
         )
         await catalog.add_groups(uow, edition_id, 1, [group])
         await catalog.change_edition(uow, edition_id, "draft", {"state": "in_review"})

@@ -37,8 +37,6 @@ query($first: Int!, $filter: CaseFilter) { cases(first: $first, filter: $filter)
 """
 DIAGNOSES = {"I63.900": False, "I10.x00x002": False, "J18.900": False, "I64.x00": True}
 PROCEDURES = {"88.4101": ("diagnostic", False), "99.1000": ("therapeutic", False), "36.0600": ("surgical", False)}
-PLAIN = ("basic", "", "", "")
-"""A group of the basic layer, without conditions."""
 GROUPS = (
     ("I63.9:", "I63.9", 4, "", "core", None, Decimal("950.0")),
     ("I63.9:88.4101", "I63.9", 4, "88.4101", "core", None, Decimal("1200.5")),

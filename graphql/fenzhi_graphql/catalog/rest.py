@@ -297,7 +297,6 @@ async def get_lists(request: Request) -> Response:
 async def get_subtypes(request: Request) -> Response:
     """`GET /v1/catalog-editions/{id}/subtypes.csv`: the auxiliary subtypes of an edition as a file."""
     return await _get_table(request, "subtypes")
->>>>>>> 2327942 (Every outlier method, adjustment and the blank group: rule and engine byte for byte)
 
 
 def catalog_routes() -> list[Route]:
@@ -306,7 +305,6 @@ def catalog_routes() -> list[Route]:
         Route("/v1/code-tables/{kind}/{version}", put_code_table, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups", put_groups, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups.csv", get_groups, methods=["GET"]),
-<<<<<<< HEAD
         Route("/v1/catalog-editions/{edition}/groups.xlsx", get_workbook, methods=["GET"]),
         Route("/v1/catalog-editions/{edition}/groups.xlsx", put_workbook, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/lists", put_lists, methods=["PUT"]),

@@ -180,6 +180,9 @@ GROUP_COLUMNS = (
     "facts",
 )
 
+_GROUP_DEFAULTS = (False, "basic", "", "", "")
+"""What the last columns hold where they are left out: no local addition, the basic layer, no conditions."""
+
 
 async def groups(uow: UnitOfWork, edition_id: uuid.UUID) -> Sequence[Row[Any]]:
     """All groups of an edition in their order."""
@@ -222,13 +225,19 @@ async def groups_page(
 async def add_groups(
     uow: UnitOfWork, edition_id: uuid.UUID, first_ordinal: int, rows: Iterable[tuple[Any, ...]]
 ) -> int:
-    """Add groups given in the order of `GROUP_COLUMNS`, the last of which may be left out; the number added."""
+    """Add groups given in the order of `GROUP_COLUMNS`, whose last columns may be left out; the number added."""
     province = uow.scope.province
     return await uow.copy_in(
         disease_group,
         ("province_id", "edition_id", "ordinal", *GROUP_COLUMNS),
         (
-            (province, edition_id, first_ordinal + i, *row, *((False,) if len(row) < len(GROUP_COLUMNS) else ()))
+            (
+                province,
+                edition_id,
+                first_ordinal + i,
+                *row,
+                *_GROUP_DEFAULTS[len(_GROUP_DEFAULTS) - len(GROUP_COLUMNS) + len(row) :],
+            )
             for i, row in enumerate(rows)
         ),
     )
