@@ -285,7 +285,6 @@ async def _publish_edition(world: World, province: str) -> uuid.UUID:
                     None,
                     False,
                     "imported",
-                    *PLAIN,
                 )
                 for code, dx, size, main, kind, of_class, score in GROUPS
             ],
