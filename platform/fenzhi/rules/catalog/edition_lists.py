@@ -8,7 +8,6 @@ main procedure makes the case a conservative one, and beside another main proced
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -100,7 +99,7 @@ def read_lists(content: bytes) -> tuple[tuple[tuple[str, str, str], ...], tuple[
     Refuses: lists_encoding, lists_columns, lists_row, lists_name, lists_code, lists_scope, lists_repeated, lists_contradictory.
     """
     try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines(keepends=True), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         return (), (_fault("lists_encoding", "file", str(error), "附表不是 UTF-8 编码的 CSV。", "Not a CSV in UTF-8."),)
     if not rows or tuple(rows[0]) != LIST_COLUMNS:

@@ -7,7 +7,6 @@ with its band, other diagnoses, the way of discharge, and how long the stay was.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -167,7 +166,7 @@ def read_subtypes(content: bytes) -> tuple[tuple[tuple[str, str, str, Decimal], 
     Refuses: subtypes_encoding, subtypes_columns, subtypes_row, subtypes_dimension, subtypes_coefficient, subtypes_repeated.
     """
     try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines(keepends=True), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         return (), (_fault("subtypes_encoding", "file", str(error), "不是 UTF-8 编码的 CSV。", "Not a CSV in UTF-8."),)
     if not rows or tuple(rows[0]) != SUBTYPE_COLUMNS:
