@@ -26,6 +26,7 @@ from fenzhi_workers.jobs import HANDLERS
 IMPORTED = f"{HEADER}\n1,A01.0,A01.0,伤寒,4,,,,,core,2,205,1\n2,A01.1,A01.1,甲型副伤寒,4,,,,,core,2,410,0\n"
 REPORT = """buildReport { years weights basis coreThreshold historyCases usedCases setAside { reason cases }
   overallMeanYuan coreGroups comprehensiveGroups groupsLeftOut countedYear countedCases groupedCases
+  scoreMethod relatedSetsMerged missingYears groupsLackingAYear
   conversionCases conversionBuilt conversionImported conversionFactor } conversion { factor groups isConstructed }"""
 NODES = "groups(first: 10) { nodes { groupCode score cases source diagnosisName mainProcedureNames } }"
 JOB = "job { id kind state }"
@@ -174,11 +175,45 @@ async def test_the_build_adds_what_the_import_lacks(place: Place) -> None:
         "countedYear": 2024,
         "countedCases": 47,
         "groupedCases": 45,
+        "scoreMethod": "average_cost",
+        "relatedSetsMerged": 0,
+        "missingYears": [2022, 2023],
+        "groupsLackingAYear": 3,
         "conversionCases": 20,
         "conversionBuilt": "10000.00",
         "conversionImported": "4100",
         "conversionFactor": "100/41",
     }
+
+
+async def test_the_adequacy_report_comes_with_the_edition(place: Place) -> None:
+    fields = """adequacy { cases grouped ungroupedShare newbornUngroupedShare cvLimit wideGroups movedGroups
+      specialties { chapter cases grouped groups ungroupedShare } wide(first: 5) { groupCode } moved(first: 5) { groupCode }
+      group(groupCode: "A01.0:47.0100") { cases meanYuan cv weight } }"""
+    found = (await place.read(fields))["adequacy"]
+    assert found == {
+        "cases": 47,
+        "grouped": 45,
+        "ungroupedShare": "0.0426",
+        "newbornUngroupedShare": None,
+        "cvLimit": "1.0000",
+        "wideGroups": 0,
+        "movedGroups": None,
+        "specialties": [
+            {"chapter": "A", "cases": 40, "grouped": 40, "groups": 2, "ungroupedShare": "0.0000"},
+            {"chapter": "C", "cases": 5, "grouped": 5, "groups": 1, "ungroupedShare": "0.0000"},
+            {"chapter": "Z", "cases": 2, "grouped": 0, "groups": 0, "ungroupedShare": "1.0000"},
+        ],
+        "wide": [],
+        "moved": [],
+        "group": {"cases": 20, "meanYuan": "3000.00", "cv": "0.0000", "weight": "1.5000"},
+    }
+    editor = await place.province.editor()
+    page = await editor.http.get(f"/v1/catalog-editions/{place.edition}/adequacy.md")
+    assert page.status_code == 200 and "| Z | 2 | 0 | 0 | 100.00% |" in page.text
+    clerk = await place.city(0)
+    hidden = await clerk.http.get(f"/v1/catalog-editions/{place.edition}/adequacy.md")
+    assert hidden.json()["error"]["code"] == "EDITION_NOT_FOUND"
 
 
 async def test_a_lost_worker_writes_nothing(place: Place) -> None:

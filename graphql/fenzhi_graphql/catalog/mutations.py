@@ -69,6 +69,9 @@ class CatalogEditionBuildInput:
     years: list[int] = strawberry.field(
         description="History years, oldest first, at most as many as policy has weights; fewer take the latest (年份)."
     )
+    base_group: str = strawberry.field(
+        default="", description="Code of the base group, for the base-disease method of scores (基准病种)."
+    )
 
 
 @strawberry.input(description="Bring imported scores of a built draft to the built scale (分值换算).")
@@ -255,8 +258,12 @@ class CatalogMutation:
         async def run() -> Answer:
             edition_id = edition_id_of(input.edition)
             order: dict[str, object] = {"edition": str(edition_id), "years": list(input.years)}
+            if input.base_group:
+                order["base_group"] = input.base_group
             request = context.request("catalogEditionBuild", input.idempotency_key, order)
-            return await build.start_build(context.platform, context.subject, request, edition_id, input.years)
+            return await build.start_build(
+                context.platform, context.subject, request, edition_id, input.years, input.base_group
+            )
 
         answer, errors = await answered(run())
         return await job_payload(info, answer, errors)

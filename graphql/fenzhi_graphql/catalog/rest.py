@@ -13,7 +13,7 @@ from fenzhi.rules.catalog.score_edits import TotalRule
 from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.services.acts import Request as Act
 from fenzhi.services.acts import as_id
-from fenzhi.services.catalog import code_tables, groups_file, groups_workbook, lists_file, workbook_upload
+from fenzhi.services.catalog import adequacy, code_tables, groups_file, groups_workbook, lists_file, workbook_upload
 from fenzhi.services.submission.part_formats import XLSX_TYPE
 from fenzhi_graphql.asgi import BodyTooLarge
 from fenzhi_graphql.paging import global_id, key_of
@@ -249,6 +249,15 @@ async def put_workbook(request: Request) -> Response:
     )
 
 
+async def get_adequacy(request: Request) -> Response:
+    """`GET /v1/catalog-editions/{id}/adequacy.md`: the adequacy report of an edition as a page of Markdown."""
+    subject = await request.app.state.sign_in.subject(request)
+    edition_id = as_id(key_of(request.path_params["edition"], "CatalogEdition", "edition"), "edition")
+    code, page = await adequacy.adequacy_document(request.app.state.platform, subject, edition_id)
+    headers = {"content-disposition": f'attachment; filename="{code}-adequacy.md"'}
+    return Response(page.encode(), media_type="text/markdown; charset=utf-8", headers=headers)
+
+
 def _workbook(content: bytes, name: str, status: int) -> Response:
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(content, status_code=status, media_type=XLSX_TYPE, headers=headers)
@@ -305,6 +314,7 @@ def catalog_routes() -> list[Route]:
         Route("/v1/code-tables/{kind}/{version}", put_code_table, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups", put_groups, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/groups.csv", get_groups, methods=["GET"]),
+        Route("/v1/catalog-editions/{edition}/adequacy.md", get_adequacy, methods=["GET"]),
         Route("/v1/catalog-editions/{edition}/groups.xlsx", get_workbook, methods=["GET"]),
         Route("/v1/catalog-editions/{edition}/groups.xlsx", put_workbook, methods=["PUT"]),
         Route("/v1/catalog-editions/{edition}/lists", put_lists, methods=["PUT"]),

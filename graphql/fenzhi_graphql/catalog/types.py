@@ -11,6 +11,7 @@ from typing import Any
 import strawberry
 
 from fenzhi.services.catalog import lookups
+from fenzhi_graphql.catalog.adequacy_types import AdequacyReport
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
@@ -101,6 +102,15 @@ class BuildReport:
     counted_year: int = strawberry.field(description="Year whose cases each group counts (计数年份).")
     counted_cases: int = strawberry.field(description="Usable cases of that year (该年可用例数).")
     grouped_cases: int = strawberry.field(description="Of these, cases that find a group (入组例数).")
+    score_method: str = strawberry.field(description="average_cost, base_disease or standard_quota (分值计算方法).")
+    base_group: str = strawberry.field(description="The base group, for base_disease (基准病种).")
+    related_sets_merged: int = strawberry.field(
+        description="Frequent combinations whose related procedures did not reach the uplift (相关手术操作未单独成组数)."
+    )
+    missing_years: list[int] = strawberry.field(description="Years without any usable case (缺失年份).")
+    groups_lacking_a_year: int = strawberry.field(
+        description="Built groups without cases in some year, weighted by the others (缺年病种数)."
+    )
     conversion_cases: int | None = strawberry.field(
         description="Cases that match a built and an imported group; null without imported groups (换算例数)."
     )
@@ -133,6 +143,11 @@ class BuildReport:
             counted_year=report["counted_year"],
             counted_cases=report["counted_cases"],
             grouped_cases=report["grouped_cases"],
+            score_method=report.get("score_method", "average_cost"),
+            base_group=report.get("base_group", ""),
+            related_sets_merged=report.get("related_sets_merged", 0),
+            missing_years=report.get("missing_years", []),
+            groups_lacking_a_year=report.get("groups_lacking_a_year", 0),
             conversion_cases=report.get("conversion_cases"),
             conversion_built=ExactDecimal(lookups.exact(built)) if built else None,
             conversion_imported=ExactDecimal(lookups.exact(imported)) if imported else None,
@@ -255,6 +270,9 @@ class CatalogEdition(Node):
     build_report: BuildReport | None = strawberry.field(
         description="How its groups were built from history; null when imported only (测算报告)."
     )
+    adequacy: AdequacyReport | None = strawberry.field(
+        description="What the edition says well and what it does not; null when it was not built here (充分性报告)."
+    )
     conversion: ScoreConversion | None = strawberry.field(
         description="How imported scores came to the built scale; null when they did not (分值换算)."
     )
@@ -309,6 +327,7 @@ class CatalogEdition(Node):
             content_sha256=view.content_sha256,
             published_at=view.published_at,
             build_report=BuildReport.of(build) if build else None,
+            adequacy=AdequacyReport.of(view.report["adequacy"]) if view.report.get("adequacy") else None,
             conversion=ScoreConversion(
                 factor=conversion["factor"],
                 groups=conversion["groups"],

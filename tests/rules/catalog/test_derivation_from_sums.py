@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 
@@ -54,7 +55,8 @@ def summed(history: list[HistoryCase], split: int) -> list[HistorySum]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("basis", list(WeightingBasis))
-def test_sums_build_what_cases_build(seed: int, basis: WeightingBasis) -> None:
+@pytest.mark.parametrize("uplift", [None, Fraction(1, 10), Fraction(100)])
+def test_sums_build_what_cases_build(seed: int, basis: WeightingBasis, uplift: Fraction | None) -> None:
     draw = random.Random(seed)
     diagnoses = [*TABLES.diagnoses, "Z99.999"]
     codes = list(TABLES.procedures)
@@ -69,8 +71,9 @@ def test_sums_build_what_cases_build(seed: int, basis: WeightingBasis) -> None:
         for i in range(600)
     ]
     method = DerivationMethod(
-        {2022: 1, 2023: 2, 2024: 7}, 1000, 2, core_threshold=15, comprehensive_threshold=3, basis=basis
-    )
+        {2022: 1, 2023: 2, 2024: 7}, 1000, 2, core_threshold=15, comprehensive_threshold=3, basis=basis,
+        related_uplift=uplift, comprehensive_cv_limit=Fraction(7, 10) if uplift else None,
+    )  # fmt: skip
     by_case = derive_catalog(history, TABLES, method)
     by_sum = derive_from_sums(summed(history, split=3), TABLES, method)
     assert by_sum.groups == by_case.groups

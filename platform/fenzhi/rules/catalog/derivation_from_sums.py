@@ -7,20 +7,21 @@ combinations of diagnosis and procedures. Here equal cases come summed, and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables
+from fenzhi.rules.catalog.formation import within_cv
 from fenzhi.rules.catalog.score_derivation import (
     CostStatistics,
     DerivationMethod,
     DerivedGroup,
     SetAside,
-    average_cost_score,
     comprehensive_group,
     core_group,
+    related_merges,
+    scored_groups,
     weighted_mean,
 )
 
@@ -62,6 +63,10 @@ class DerivedFromSums:
     """(principal diagnosis, procedures) → group code, for every combination that found a group."""
     set_aside: Mapping[SetAside, int]
     """Cases not used, by reason."""
+    merged_sets: int = 0
+    """Combinations with related procedures that did not reach the uplift."""
+    by_year: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """Year → (total fen, cases) of all cases used."""
 
     @property
     def used(self) -> int:
@@ -87,10 +92,11 @@ def derive_from_sums(sums: Iterable[HistorySum], tables: CodeTables, method: Der
         elif one.used:
             by_set.setdefault((one.principal_diagnosis[:5], frozenset(one.procedures)), []).append(one)
     formed: list[tuple[DiseaseGroup, Sequence[HistorySum]]] = []
+    frequent: list[tuple[DiseaseGroup, list[HistorySum]]] = []
     rest: dict[tuple[str, ProcedureClass], list[HistorySum]] = {}
     for (diagnosis, _), members in sorted(by_set.items(), key=lambda item: (item[0][0], sorted(item[0][1]))):
         if sum(one.used for one in members) >= method.core_threshold:
-            formed.append((core_group(diagnosis, _main_counts(members), members[0].procedures), members))
+            frequent.append((core_group(diagnosis, _main_counts(members), members[0].procedures), members))
             continue
         for one in members:
             found = _main_class(one, tables)
@@ -98,21 +104,29 @@ def derive_from_sums(sums: Iterable[HistorySum], tables: CodeTables, method: Der
                 _count(set_aside, SetAside.PROCEDURE_CLASS_UNKNOWN, one.used)
             else:
                 rest.setdefault((diagnosis[:3], found), []).append(one)
+    merged = related_merges([(group, _statistics(members).by_year) for group, members in frequent], method)
+    for place, (group, members) in enumerate(frequent):
+        if place not in merged:
+            joining = [one for other, base in merged.items() if base == place for one in frequent[other][1]]
+            formed.append((group, members + joining))
     for (category, procedure_class), members in sorted(rest.items()):
         cases = sum(one.used for one in members)
-        if cases >= method.comprehensive_threshold:
-            formed.append((comprehensive_group(category, procedure_class), members))
-        else:
+        if cases < method.comprehensive_threshold:
             _count(set_aside, SetAside.BELOW_COMPREHENSIVE_THRESHOLD, cases)
+        elif not within_cv(_statistics(members).cv_squared, method.comprehensive_cv_limit):
+            _count(set_aside, SetAside.COMPREHENSIVE_CV_ABOVE_LIMIT, cases)
+        else:
+            formed.append((comprehensive_group(category, procedure_class), members))
     if not formed:
         raise ValueError("no case of the history can be used")
-    return _scored(formed, set_aside, method)
+    return _scored(formed, set_aside, method, len(merged))
 
 
 def _scored(
     formed: Sequence[tuple[DiseaseGroup, Sequence[HistorySum]]],
     set_aside: Mapping[SetAside, int],
     method: DerivationMethod,
+    merged_sets: int,
 ) -> DerivedFromSums:
     statistics = [_statistics(members) for _, members in formed]
     summed: dict[int, tuple[int, int]] = {}
@@ -121,14 +135,9 @@ def _scored(
             so_far, cases = summed.get(year, (0, 0))
             summed[year] = (so_far + total, cases + n)
     overall = weighted_mean(summed, method.weights, method.basis)
-    smallest = Decimal(1).scaleb(-method.score_places)
-    derived: list[DerivedGroup] = []
-    for (group, _), one in zip(formed, statistics, strict=True):
-        mean = weighted_mean(one.by_year, method.weights, method.basis)
-        score = max(average_cost_score(mean, overall, method.scale, method.score_places), smallest)
-        derived.append(DerivedGroup(replace(group, score=score), mean, one))
+    derived = scored_groups([group for group, _ in formed], statistics, overall, method)
     assigned = {member.key: group.group_code for group, members in formed for member in members}
-    return DerivedFromSums(tuple(derived), overall, assigned, set_aside)
+    return DerivedFromSums(tuple(derived), overall, assigned, set_aside, merged_sets, summed)
 
 
 def _count(counts: dict[SetAside, int], reason: SetAside, n: int) -> None:

@@ -18,6 +18,7 @@ from math import isqrt
 from fenzhi.rules.catalog.conjunctions import conjunction_text
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, GroupKind, ProcedureClass
 from fenzhi.rules.catalog.edition import CodeTables
+from fenzhi.rules.catalog.formation import RelatedSet, ScoreMethod, ScoreRule, merge_related, within_cv
 from fenzhi.rules.quantities import decimal_places, half_up
 
 
@@ -48,6 +49,7 @@ class SetAside(StrEnum):
     YEAR_WITHOUT_WEIGHT = "year_without_weight"
     PROCEDURE_CLASS_UNKNOWN = "procedure_class_unknown"
     BELOW_COMPREHENSIVE_THRESHOLD = "below_comprehensive_threshold"
+    COMPREHENSIVE_CV_ABOVE_LIMIT = "comprehensive_cv_above_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ class DerivationMethod:
     comprehensive_threshold: int = 1
     basis: WeightingBasis = WeightingBasis.YEARLY_MEANS
     use_gray_principals: bool = False
+    related_uplift: Fraction | None = None
+    """From this uplift on a combination with related procedures is a group of its own; None: always."""
+    comprehensive_cv_limit: Fraction | None = None
+    score_method: ScoreMethod = ScoreMethod.AVERAGE_COST
+    base_group: str = ""
+    quota_fen: Fraction = Fraction(0)
+
+    @property
+    def score_rule(self) -> ScoreRule:
+        """How a mean becomes a score (分值办法)."""
+        return ScoreRule(self.score_method, self.scale, self.score_places, self.base_group, self.quota_fen)
 
     def __post_init__(self) -> None:
         if not self.weights or any(weight <= 0 for weight in self.weights.values()):
@@ -192,11 +205,12 @@ def derive_catalog(history: Iterable[HistoryCase], tables: CodeTables, method: D
             continue
         by_set.setdefault((_subcategory(case), frozenset(case.procedures)), []).append(case)
     core: list[tuple[DiseaseGroup, list[HistoryCase]]] = []
+    frequent: list[tuple[DiseaseGroup, list[HistoryCase]]] = []
     rest: dict[tuple[str, ProcedureClass], list[HistoryCase]] = {}
     for (diagnosis, _), cases in sorted(by_set.items(), key=lambda item: (item[0][0], sorted(item[0][1]))):
         if len(cases) >= method.core_threshold:
             named = Counter(case.procedures[0] for case in cases if case.procedures)
-            core.append((core_group(diagnosis, named, cases[0].procedures), cases))
+            frequent.append((core_group(diagnosis, named, cases[0].procedures), cases))
             continue
         for case in cases:
             found = _main_class(case, tables)
@@ -204,25 +218,59 @@ def derive_catalog(history: Iterable[HistoryCase], tables: CodeTables, method: D
                 set_aside[case.case_id] = SetAside.PROCEDURE_CLASS_UNKNOWN
             else:
                 rest.setdefault((diagnosis[:3], found), []).append(case)
+    merged = related_merges([(group, _statistics(cases).by_year) for group, cases in frequent], method)
+    for place, (group, cases) in enumerate(frequent):
+        if place not in merged:
+            joining = [case for other, base in merged.items() if base == place for case in frequent[other][1]]
+            core.append((group, cases + joining))
     comprehensive: list[tuple[DiseaseGroup, list[HistoryCase]]] = []
     for (category, procedure_class), cases in sorted(rest.items()):
-        if len(cases) >= method.comprehensive_threshold:
-            comprehensive.append((comprehensive_group(category, procedure_class), cases))
-        else:
+        if len(cases) < method.comprehensive_threshold:
             set_aside.update((case.case_id, SetAside.BELOW_COMPREHENSIVE_THRESHOLD) for case in cases)
+        elif not within_cv(_statistics(cases).cv_squared, method.comprehensive_cv_limit):
+            set_aside.update((case.case_id, SetAside.COMPREHENSIVE_CV_ABOVE_LIMIT) for case in cases)
+        else:
+            comprehensive.append((comprehensive_group(category, procedure_class), cases))
     formed = [*core, *comprehensive]
     if not formed:
         raise ValueError("no case of the history can be used")
     statistics = [_statistics(cases) for _, cases in formed]
     overall = weighted_mean(_summed(statistics), method.weights, method.basis)
-    smallest = Decimal(1).scaleb(-method.score_places)
-    derived: list[DerivedGroup] = []
-    for (group, _), one in zip(formed, statistics, strict=True):
-        mean = weighted_mean(one.by_year, method.weights, method.basis)
-        score = max(average_cost_score(mean, overall, method.scale, method.score_places), smallest)
-        derived.append(DerivedGroup(replace(group, score=score), mean, one))
+    derived = scored_groups([group for group, _ in formed], statistics, overall, method)
     assigned = {case.case_id: group.group_code for group, cases in formed for case in cases}
     return DerivedCatalog(tuple(derived), overall, assigned, set_aside)
+
+
+def scored_groups(
+    groups: Sequence[DiseaseGroup], statistics: Sequence[CostStatistics], overall: Fraction, method: DerivationMethod
+) -> list[DerivedGroup]:
+    """Groups with their means and scores (分值测算). Raises: ValueError for a base disease that was not formed."""
+    means = [weighted_mean(one.by_year, method.weights, method.basis) for one in statistics]
+    rule = method.score_rule
+    codes = [group.group_code for group in groups]
+    reference, times = rule.reference(overall, dict(zip(codes, means, strict=True)))
+    return [
+        DerivedGroup(replace(group, score=rule.score(mean, reference, times)), mean, one)
+        for group, mean, one in zip(groups, means, statistics, strict=True)
+    ]
+
+
+def related_merges(
+    frequent: Sequence[tuple[DiseaseGroup, Mapping[int, tuple[int, int]]]], method: DerivationMethod
+) -> Mapping[int, int]:
+    """Which frequent combinations join the group of their main procedure (相关手术操作不单独成组), by place."""
+    if method.related_uplift is None:
+        return {}
+    sets = [
+        RelatedSet(
+            group.diagnosis,
+            group.main_procedures[0][0] if group.main_procedures else "",
+            frozenset(part[0] for part in group.parts),
+            weighted_mean(by_year, method.weights, method.basis),
+        )
+        for group, by_year in frequent
+    ]
+    return merge_related(sets, method.related_uplift)
 
 
 def _unusable(case: HistoryCase, tables: CodeTables, method: DerivationMethod) -> SetAside | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Row
 from fenzhi.access.roles import Duty, TenantKind
 from fenzhi.access.subject import Subject
 from fenzhi.rules.catalog.row_version import row_version
+from fenzhi.rules.catalog.score_derivation import cv_text
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.catalog.book import group_of
@@ -148,6 +149,16 @@ def yuan_shown(fen: str) -> Decimal:
 def exact(text: str) -> Decimal:
     """A kept total as an exact decimal (精确小数)."""
     return Decimal(text)
+
+
+def shown_ratio(value: Fraction) -> str:
+    """A ratio as shown, 4 places, half up (展示用比值)."""
+    return decimal_places(value, 4)
+
+
+def shown_cv(squared: Fraction) -> str:
+    """A coefficient of variation as shown, 4 places, from its exact square (展示用变异系数)."""
+    return cv_text(squared)
 
 
 def _sees_drafts(subject: Subject) -> bool:

@@ -105,8 +105,6 @@ async def upload_workbook(
             "person": uow.scope.person_id,
         }
         report["workbooks"] = [*report.get("workbooks", ()), said]
-        if edits.changed or edits.added or edits.removed:
-            report.pop("adequacy", None)
         groups = len(held) + len(edits.added) - len(edits.removed)
         values = {"groups": groups, "build_report": report}
         if await catalog.change_edition(uow, edition_id, "draft", values) != 1:

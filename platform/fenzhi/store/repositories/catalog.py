@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Numeric, Row, cast, delete, func, or_, select, text, update
@@ -392,6 +393,49 @@ async def score_edits(uow: UnitOfWork, edition_id: uuid.UUID, group_code: str | 
 
 
 # History
+
+
+_TRIMMED = """
+with used as (
+  select area_id, diagnoses[1] as principal, procedures, year, level, los_days, total_fen,
+         left(diagnoses[1], 5) || chr(31) || coalesce((select string_agg(distinct one, '+' order by one) from unnest(procedures) one), '') as key
+  from history_discharge where area_id = any(:areas) and year = any(:years) and set_aside = ''
+), bounds as (
+  select key, (array_agg(total_fen order by total_fen))[count(*) * :low_n / :low_d + 1] as low,
+         (array_agg(total_fen order by total_fen))[(count(*) * :high_n + :high_d - 1) / :high_d] as high
+  from used where total_fen > 0 group by key
+), judged as (
+  select used.*, case when used.total_fen <= 0 then 'stays' when used.total_fen < bounds.low then 'low'
+                      when used.total_fen > bounds.high then 'high' else 'stays' end as trimmed
+  from used left join bounds using (key)
+)
+select area_id, principal, procedures, year, level, trimmed, count(*) as n, sum(total_fen) as total_fen, sum(los_days) as los_days,
+       count(*) filter (where total_fen <= 0) as not_positive,
+       coalesce(sum(total_fen) filter (where total_fen > 0), 0) as positive_fen,
+       coalesce(sum(total_fen::numeric * total_fen) filter (where total_fen > 0), 0) as positive_squares
+from judged group by area_id, principal, procedures, year, level, trimmed
+"""
+
+
+async def trimmed_history_sums(
+    uow: UnitOfWork, area_ids: Sequence[int], years: Sequence[int], low: Fraction, high: Fraction
+) -> Sequence[Row[Any]]:
+    """As `history_sums`, with `trimmed` (low, high or stays): costs outside the quantiles of their combination (裁剪).
+
+    A combination is the 4-character diagnosis with its set of procedures, over all areas and years; ranks are those of
+    `rules.catalog.formation.trim_ranks`.
+    """
+    return await uow.rows(
+        text(_TRIMMED),
+        {
+            "areas": list(area_ids),
+            "years": list(years),
+            "low_n": low.numerator,
+            "low_d": low.denominator,
+            "high_n": high.numerator,
+            "high_d": high.denominator,
+        },
+    )
 
 
 async def history_sums(uow: UnitOfWork, area_ids: Sequence[int], years: Sequence[int]) -> Sequence[Row[Any]]:
