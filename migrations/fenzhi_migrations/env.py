@@ -6,6 +6,7 @@ The address comes from `upgrade.py`, never from a file, so that the same code se
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from alembic import context
@@ -23,9 +24,18 @@ def _only_ours(_object: Any, name: str | None, type_: str, _reflected: bool, _co
     return not (type_ == "table" and name is not None and "_p_" in name)
 
 
+def _take_turn(connection: Connection) -> None:
+    """Ask for the lock again and again instead of waiting in it: a transaction that waits would hold back a concurrent index."""
+    while not connection.execute(text(f"select pg_try_advisory_lock({ADVISORY_LOCK})")).scalar():
+        connection.commit()
+        time.sleep(0.2)
+    connection.commit()
+
+
 def _run(connection: Connection) -> None:
-    connection.execute(text(f"select pg_advisory_lock({ADVISORY_LOCK})"))
-    connection.execute(text("set lock_timeout = '5s'"))
+    _take_turn(connection)
+    # Whoever waits longer lets the traffic behind it pass and is tried again by `upgrade_to_head`.
+    connection.execute(text("set lock_timeout = '2s'"))
     connection.execute(text("set statement_timeout = '15min'"))
     connection.commit()
     context.configure(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+TRIES = 20
+_IN_THE_WAY = ("55P03", "40P01")
+"""Lock not available in time; deadlock detected."""
 
 
 def alembic_config(owner_dsn: str) -> Config:
@@ -26,13 +34,27 @@ def sqlalchemy_url(dsn: str) -> str:
     return f"postgresql+asyncpg://{rest}"
 
 
-def upgrade_to_head(owner_dsn: str) -> None:
-    """Bring a database to the newest revision (升级到最新). Safe to call from several processes at once.
+def upgrade_to_head(owner_dsn: str) -> int:
+    """Bring a database to the newest revision (升级到最新), beside the traffic of the release before; how many tries it took.
 
-    Not for use inside a running event loop. Raises: whatever the database raises; nothing is half done, each revision is
-    one transaction.
+    Safe to call from several processes at once. A revision that meets a lock gives way after two seconds and is tried again. Not for use
+    inside a running event loop. Raises: whatever the database raises; nothing is half done, each revision is one transaction.
     """
-    command.upgrade(alembic_config(owner_dsn), "head")
+    return patiently(lambda: command.upgrade(alembic_config(owner_dsn), "head"))
+
+
+def patiently(work: Callable[[], None]) -> int:
+    """Do it again while it only meets somebody's lock or deadlocks (让锁重试), longer apart each time; how many tries it took."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            work()
+        except DBAPIError as exc:
+            if getattr(exc.orig, "sqlstate", None) not in _IN_THE_WAY or attempt == TRIES:
+                raise
+            time.sleep(min(0.25 * 2**attempt, 10) * random.uniform(0.5, 1))
+        else:
+            return attempt
+    raise RuntimeError("no try was made")
 
 
 def head_revision() -> str:

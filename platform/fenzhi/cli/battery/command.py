@@ -35,6 +35,7 @@ class Section(StrEnum):
     AUDIT = "audit"
     RESTORE = "restore"
     CANARIES = "canaries"
+    MIGRATIONS = "migrations"
 
 
 DURABLE = frozenset({Section.KILLS})
