@@ -123,6 +123,15 @@ def _moment(name: str, *, now: bool = False) -> sa.Column[Any]:
 
 
 def upgrade() -> None:
+    # What is new comes first: the tables that others are using are locked for the end of the transaction only.
+    _tables()
+    # Contrib, and trusted: whoever owns the database may create it.
+    op.execute("create extension if not exists btree_gist")
+    standing = {wall.table for wall in BEFORE}
+    for wall in WALLS:
+        if wall.table not in standing:
+            for statement in statements(wall):
+                op.execute(statement)
     for wall in BEFORE:
         for statement in lowering(wall):
             op.execute(statement)
@@ -132,8 +141,6 @@ def upgrade() -> None:
     op.execute("update membership m set person_id = a.person_id from account a where a.account_id = m.account_id")
     op.execute(_HOMES)
     op.alter_column("membership", "person_id", nullable=False)
-    # Contrib, and trusted: whoever owns the database may create it.
-    op.execute("create extension if not exists btree_gist")
     op.execute(_OFFICE)
     op.execute(_PERSON_OF_ACCOUNT)
     op.execute(
@@ -142,10 +149,10 @@ def upgrade() -> None:
     )
     for statement in _EXCLUSIVE:
         op.execute(statement)
-    _tables()
     for wall in WALLS:
-        for statement in statements(wall):
-            op.execute(statement)
+        if wall.table in standing:
+            for statement in statements(wall):
+                op.execute(statement)
 
 
 def _tables() -> None:
