@@ -22,6 +22,7 @@ from fenzhi_graphql.scalars import ExactDecimal, Fen
 class CodeTableKind(Enum):
     DIAGNOSIS = "diagnosis"
     PROCEDURE = "procedure"
+    CROSSWALK = "crosswalk"
 
 
 @strawberry.enum(description="State of an edition (目录版本状态).")
@@ -41,7 +42,9 @@ class GroupingStandard(Enum):
 
 @strawberry.type(description="A code table, imported whole and never changed (代码表).")
 class CodeTable(Node):
-    kind: CodeTableKind = strawberry.field(description="Diagnoses or procedures (类型).")
+    kind: CodeTableKind = strawberry.field(
+        description="Diagnoses, procedures, or a crosswalk of codes of other editions (类型)."
+    )
     version: str = strawberry.field(description="Version (版本号).")
     document: str = strawberry.field(description="Document (文件依据).")
     is_constructed: bool = strawberry.field(description="Whether made up for a demonstration (构造).")

@@ -56,9 +56,18 @@ WALLS: tuple[Wall, ...] = (
     Wall("settlement_record", "hospital", insert=(AREA,), hidden_from=(PROVINCE, COUNTY)),
     Wall("case_hold", "hospital", insert=(AREA, COUNTY, HOSPITAL)),
     Wall("case_release", "hospital", insert=(AREA, COUNTY)),
+    Wall("crosswalk_entry", "province", insert=(PROVINCE,)),
     Wall("message_key", "hospital", insert=(AREA,), hidden_from=(PROVINCE, COUNTY, WORKER)),
 )
-_APPEND_ONLY = ("filed_text", "filed_move", "settlement_record", "case_hold", "case_release", "message_key")
+_APPEND_ONLY = (
+    "crosswalk_entry",
+    "filed_text",
+    "filed_move",
+    "settlement_record",
+    "case_hold",
+    "case_release",
+    "message_key",
+)
 _GATHERED = ("batch", "batch_part")
 """What a worker makes as well, when it gathers the lists a hospital submitted one by one."""
 
@@ -208,6 +217,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("list_id", "version", name=op.f("pk_filed_text")),
         info={"table_class": "hospital", "reason": ""},
     )
+    op.create_table(
+        "crosswalk_entry",
+        sa.Column("province_id", sa.Integer(), nullable=False),
+        sa.Column("code_table_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False),
+        sa.Column("source_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("target_code", sa.Text(collation="C"), nullable=False),
+        sa.CheckConstraint("kind in ('diagnosis', 'procedure')", name=op.f("ck_crosswalk_entry_kind")),
+        sa.ForeignKeyConstraint(
+            ["code_table_id"], ["code_table.code_table_id"], name=op.f("fk_crosswalk_entry_code_table_id_code_table")
+        ),
+        sa.PrimaryKeyConstraint("code_table_id", "kind", "source_code", name=op.f("pk_crosswalk_entry")),
+        info={"table_class": "province", "reason": ""},
+    )
+    op.drop_constraint(op.f("ck_code_table_kind"), "code_table", type_="check")
+    op.create_check_constraint(
+        op.f("ck_code_table_kind"), "code_table", "kind in ('diagnosis', 'procedure', 'crosswalk')"
+    )
     for wall in WALLS:
         for statement in statements(wall):
             op.execute(statement)
@@ -230,6 +257,9 @@ def downgrade() -> None:
     for wall in reversed(WALLS):
         for statement in lowering(wall):
             op.execute(statement)
+    op.drop_constraint(op.f("ck_code_table_kind"), "code_table", type_="check")
+    op.create_check_constraint(op.f("ck_code_table_kind"), "code_table", "kind in ('diagnosis', 'procedure')")
+    op.drop_table("crosswalk_entry")
     op.drop_table("filed_text")
     op.drop_index("ix_filed_move_list_id", table_name="filed_move")
     op.drop_table("filed_move")

@@ -24,7 +24,10 @@ def test_mappings_are_read_and_equal_codes_say_nothing() -> None:
         table("diagnosis,I21.0,I21.000,", "diagnosis,I21.000,I21.000,", "procedure,36.06,36.0600,0"), KNOWN
     )
     assert found.refusals == ()
-    assert found.lines == (CrosswalkLine("diagnosis", "I21.0", "I21.000"), CrosswalkLine("procedure", "36.06", "36.0600"))
+    assert found.lines == (
+        CrosswalkLine("diagnosis", "I21.0", "I21.000"),
+        CrosswalkLine("procedure", "36.06", "36.0600"),
+    )
 
 
 def test_every_fault_at_once() -> None:

@@ -124,6 +124,8 @@ class CheckBook:
     """The hospital's agreements; None where none was ever entered, which leaves the list unjudged."""
     received_on: dt.date
     """Business day (Asia/Shanghai) on which the platform received the batch."""
+    crosswalk: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Kind → code of another edition → code of the insurance edition (编码映射); empty where policy names none."""
 
     def codes_on(self, day: dt.date) -> CodeEdition | None:
         """The code edition in force on `day` (当日生效的编码版本), the one that began last; None where none is."""

@@ -141,6 +141,16 @@ CHECK_TEXTS: tuple[VerdictText, ...] = (
         "Use a code of the national insurance edition; map clinical codes first.",
     ),
     VerdictText(
+        "CODE_MAPPED",
+        "Q03",
+        _ACCURATE,
+        _WARNING,
+        "编码 {source} 不是医保版编码，已按编码映射表读作 {target}。",
+        "{source} is no code of the insurance edition; the crosswalk reads it as {target}.",
+        "核对映射是否正确；今后请直接填写医保版编码。",
+        "Check the mapping; state codes of the insurance edition from now on.",
+    ),
+    VerdictText(
         "UNKNOWN_PROCEDURE",
         "Q03",
         _ACCURATE,

@@ -8,6 +8,7 @@ from datetime import date
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.submission.check_policy import AgreementTerm, CheckBook, CodeEdition, submission_policy
 from fenzhi.services.catalog.book import load_tables
+from fenzhi.services.catalog.code_tables import crosswalk
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import catalog, registry
 from fenzhi.store.session import UnitOfWork
@@ -38,12 +39,15 @@ async def submitter(uow: UnitOfWork, hospital_id: int, received_on: date) -> Sub
         raise InvariantBroken("a batch belongs to a hospital of its area", account=str(hospital_id))
     terms = await registry.agreements(uow, hospital.area_id, hospital_id)
     counties = await registry.counties(uow)
+    policy = await resolved_policy(uow, received_on)
+    named = policy.text("submission.crosswalk") if policy.has("submission.crosswalk") else ""
     book = CheckBook(
         hospital_code=hospital.code,
-        policy=submission_policy(await resolved_policy(uow, received_on)),
+        policy=submission_policy(policy),
         codes=await code_editions(uow),
         agreements=tuple(AgreementTerm(term.insurance, term.valid_from, term.valid_to) for term in terms) or None,
         received_on=received_on,
+        crosswalk=await crosswalk(uow, named) if named else {},
     )
     own = {hospital.area_code, *(county.code for county in counties if county.area_id == hospital.area_id)}
     return Submitter(hospital.area_id, hospital.county_id, hospital_id, book, frozenset(own), hospital.area_code)

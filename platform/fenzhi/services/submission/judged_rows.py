@@ -14,6 +14,7 @@ import msgspec
 from fenzhi.rules.submission.case_checks import judge_list
 from fenzhi.rules.submission.case_facts import CaseFacts, case_facts, list_digest
 from fenzhi.rules.submission.check_policy import PeriodDate
+from fenzhi.rules.submission.code_mapping import mapped_list
 from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.rules.submission.verdict import Verdict, deciding
 from fenzhi.rules.submission.verdict_texts import verdict
@@ -111,8 +112,12 @@ class ListJudge:
         return out
 
     def _judge_row(self, out: JudgedChunk, row: ParsedRow, known: KnownLists, part_no: int, row_no: int) -> None:
+        mapped: tuple[Verdict, ...] = ()
+        if row.settlement_list is not None and self.submitter.book.crosswalk:
+            in_our_codes, mapped = mapped_list(row.settlement_list, self.submitter.book)
+            row = row._replace(settlement_list=in_our_codes)
         given = row.settlement_list
-        found = self._verdicts(row, known)
+        found = (*mapped, *self._verdicts(row, known))
         key = (given.setl_id, given.version) if given is not None and given.setl_id is not None else None
         first = deciding(found)
         place = self._place()

@@ -19,6 +19,7 @@ from fenzhi.store.tables.catalog import (
     catalog_edition,
     code_entry,
     code_table,
+    crosswalk_entry,
     disease_group,
     edition_list,
     reference_cost,
@@ -62,6 +63,27 @@ async def add_code_table(uow: UnitOfWork, row: Mapping[str, Any], entries: Itera
         code_entry,
         ("province_id", "code_table_id", "code", "name", "is_gray", "procedure_class"),
         ((province, table_id, *entry) for entry in entries),
+    )
+
+
+async def add_crosswalk(uow: UnitOfWork, row: Mapping[str, Any], entries: Iterable[tuple[str, str, str]]) -> None:
+    """A crosswalk with its entries, given as (kind, source, target)."""
+    province, table_id = uow.scope.province, row["code_table_id"]
+    await uow.insert(code_table, [{**row, "province_id": province}])
+    await uow.copy_in(
+        crosswalk_entry,
+        ("province_id", "code_table_id", "kind", "source_code", "target_code"),
+        ((province, table_id, *entry) for entry in entries),
+    )
+
+
+async def crosswalk_entries(uow: UnitOfWork, code_table_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """All entries of a crosswalk."""
+    c = crosswalk_entry.c
+    return await uow.rows(
+        select(c.kind, c.source_code, c.target_code).where(
+            c.province_id == uow.scope.province, c.code_table_id == code_table_id
+        )
     )
 
 

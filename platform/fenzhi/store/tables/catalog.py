@@ -41,7 +41,7 @@ code_table = Table(
     recorded_at(),
     PrimaryKeyConstraint("code_table_id"),
     UniqueConstraint("province_id", "kind", "version"),
-    CheckConstraint("kind in ('diagnosis', 'procedure')", name="kind"),
+    CheckConstraint("kind in ('diagnosis', 'procedure', 'crosswalk')", name="kind"),
     info=walled(TableClass.PROVINCE),
 )
 
@@ -58,6 +58,21 @@ code_entry = Table(
     ForeignKeyConstraint(["code_table_id"], ["code_table.code_table_id"]),
     info=walled(TableClass.PROVINCE),
 )
+
+crosswalk_entry = Table(
+    "crosswalk_entry",
+    metadata,
+    whole("province_id", nullable=False),
+    uuid_("code_table_id", nullable=False),
+    code("kind", nullable=False),
+    code("source_code", nullable=False),
+    code("target_code", nullable=False),
+    PrimaryKeyConstraint("code_table_id", "kind", "source_code"),
+    ForeignKeyConstraint(["code_table_id"], ["code_table.code_table_id"]),
+    CheckConstraint("kind in ('diagnosis', 'procedure')", name="kind"),
+    info=walled(TableClass.PROVINCE),
+)
+"""What a code of another edition is in the insurance edition (编码映射)."""
 
 catalog_edition = Table(
     "catalog_edition",
