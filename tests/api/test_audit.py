@@ -425,3 +425,13 @@ def test_a_row_has_one_name() -> None:
     batch = uuid.UUID(int=5)
     assert row_subject(batch, 1) == row_subject(batch, 1)
     assert len({row_subject(batch, 1), row_subject(batch, 2), row_subject(uuid.UUID(int=6), 1)}) == 3
+
+
+@pytest.mark.parametrize("infno", ["4103", "4104", "3606", "3607"])
+def test_the_national_look_ups_are_written_down(infno: str) -> None:
+    import inspect
+
+    from fenzhi.services.submission.national.transactions import TRANSACTIONS
+
+    source = inspect.getsource(TRANSACTIONS[infno])
+    assert source.index("await _witnessed(") < source.rindex("return {")

@@ -9,10 +9,12 @@ from enum import Enum
 import strawberry
 
 from fenzhi.rules.submission.filing import FiledState as State
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.submission import filed_lookups, returns
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import global_id
+from fenzhi_graphql.sight import Shows
 
 
 @strawberry.enum(description="How a filed list stands (清单状态).")
@@ -48,7 +50,7 @@ class ListChange:
 
 
 @strawberry.type(description="A list filed one by one, and how it stands (清单台账).")
-class FiledList(Node):
+class FiledList(Node, Shows):
     id: strawberry.ID = strawberry.field(description="Opaque id (全局标识).")
     setl_id: str = strawberry.field(description="Settlement id (结算号).")
     hospital_code: str = strawberry.field(description="Institution code (机构编码).")
@@ -68,10 +70,16 @@ class FiledList(Node):
     judged_at: datetime | None = strawberry.field(description="When it was last judged (质控时点).")
     recorded_at: datetime = strawberry.field(description="When it was first filed (首次填报时点).")
     key: strawberry.Private[uuid.UUID]
+    case_key: strawberry.Private[uuid.UUID | None]
+
+    def show(self, sight: Sight) -> None:
+        """The case that it became, or the list itself before it is one."""
+        sight.case(self.case_key or self.key)
 
     @staticmethod
     def of(view: filed_lookups.FiledView) -> FiledList:
         return FiledList(
+            case_key=view.case_id,
             id=global_id("FiledList", view.list_id),
             setl_id=view.setl_id,
             hospital_code=view.hospital_code,
@@ -109,6 +117,7 @@ class FiledList(Node):
     )
     async def changes(self, info: Info) -> list[ListChange]:
         context = info.context
+        context.sight.personal()
         return [
             ListChange(path=one.path, before=one.before, after=one.after)
             for one in await filed_lookups.version_changes(context.platform, context.subject, self.key)
@@ -116,7 +125,7 @@ class FiledList(Node):
 
 
 @strawberry.type(description="A case that enters no run until it is corrected or released (暂不结算病例).")
-class CaseHold(Node):
+class CaseHold(Node, Shows):
     id: strawberry.ID = strawberry.field(description="Opaque id (全局标识).")
     case_id: strawberry.ID = strawberry.field(description="The case (病例).")
     setl_id: str = strawberry.field(description="Settlement id (结算号).")
@@ -131,10 +140,16 @@ class CaseHold(Node):
     corrected_by: strawberry.ID | None = strawberry.field(description="The case that took its place (更正后病例).")
     ended_at: datetime | None = strawberry.field(description="When it ended (结束时点).")
     kept: bool | None = strawberry.field(description="Whether the correction came within the window (是否按期更正).")
+    keys: strawberry.Private[tuple[uuid.UUID, ...]]
+
+    def show(self, sight: Sight) -> None:
+        """The case, and the one that took its place."""
+        sight.case(*self.keys)
 
     @staticmethod
     def of(view: returns.HoldView) -> CaseHold:
         return CaseHold(
+            keys=(view.case_id, view.corrected_by) if view.corrected_by else (view.case_id,),
             id=global_id("CaseHold", view.hold_id),
             case_id=global_id("InpatientCase", view.case_id),
             setl_id=view.setl_id,

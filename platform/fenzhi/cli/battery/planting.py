@@ -35,7 +35,7 @@ CLOSED: Mapping[str, str] = {
         _KEY,
     ),
     **dict.fromkeys(("setl_id", "history_id"), _FLOW),
-    **dict.fromkeys(("policy_fingerprint", "signature"), _HASH),
+    **dict.fromkeys(("policy_fingerprint", "signature", "thumbprint", "token_id"), _HASH),
 }
 """Columns of codes by name, and why they hold no word (不可布置的编码列)."""
 CLOSED_HERE: Mapping[str, str] = {
@@ -44,8 +44,10 @@ CLOSED_HERE: Mapping[str, str] = {
     "scorecard_indicator.value": "an exact number as text",
 }
 """Single columns that hold no word (不可布置的单列)."""
-NOBODYS = frozenset({"tenant_number", "worker_heartbeat", "membership", "audit_link", "audit_anchor"})
-"""Tables without words whose rows belong to no tenant, or say only which tenant (无归属文字的表)."""
+NOBODYS = frozenset(
+    {"tenant_number", "worker_heartbeat", "membership", "audit_link", "audit_anchor", "sign_in_failure"}
+)
+"""Tables whose rows belong to no tenant, or say only which (无归属的表): of a failed sign-in nobody knows who it was."""
 
 
 @dataclass(frozen=True, slots=True)

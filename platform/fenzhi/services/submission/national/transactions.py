@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.rules.submission.filing import FiledState, Step, stas_type, step_of
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
+from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.explain import CaseExplanation, explained
 from fenzhi.services.submission import filing
@@ -190,6 +191,25 @@ async def _own_list(platform: Platform, uow: UnitOfWork, setl_id: str, person_no
     return found
 
 
+async def _witnessed(
+    platform: Platform,
+    subject: Subject,
+    message: NationalMessage,
+    request_id: str,
+    *,
+    lists: Iterable[Row[Any]] = (),
+    cases: Iterable[uuid.UUID] = (),
+    rows: Iterable[tuple[uuid.UUID, int]] = (),
+) -> None:
+    """Write down whose lists an answer shows (登记查阅), before it leaves: the case of each, or the list before it is one."""
+    sight = Sight(operations={f"nhsa {message.infno}"})
+    if found := [*cases, *(one.case_id or one.list_id for one in lists)]:
+        sight.case(*found)
+    if told := list(rows):
+        sight.row(*told)
+    await witness(platform, subject, sight, request_id)
+
+
 # 4103, 4104, 4105
 
 
@@ -211,6 +231,7 @@ async def look_up(
         kept = await store.text_of(uow, found.list_id, found.version)
         records = await store.newest_records(uow, found.hospital_id, [setl_id])
     assert kept is not None
+    await _witnessed(platform, subject, message, request_id, lists=[found])
     content = decoded(filing.opened_text(platform, kept))
     inner = content.get("input")
     plain = inner if isinstance(inner, dict) else {"setlinfo": content}
@@ -293,6 +314,7 @@ async def checked(
             number, size = _page(rows[0])
             found = await store.judged_between(uow, *_span(rows[0]), (number - 1) * size, size)
         findings = await store.verdicts_of_lists(uow, found, 50 * ROWS_MOST)
+    await _witnessed(platform, subject, message, request_id, lists=found)
     by_list: dict[tuple[uuid.UUID, str], list[Output]] = {}
     for one in findings:
         by_list.setdefault((one.batch_id, one.setl_id), []).append(_finding(one))
@@ -379,6 +401,7 @@ async def grouped(
                     discharge_date=case.discharge_date,
                     settlement_month=month,
                 )
+    await _witnessed(platform, subject, message, request_id, cases=[case.case_id for case in cases])
     told = [(case, explained(case, frames[case.insurance, case.discharge_date])) for case in cases]
     return {"data": [_grouping(case, one) for case, one in told], "page_num": str(number), "page_size": str(size)}
 
@@ -409,6 +432,7 @@ async def checked_by_month(
     async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
         await _looked_up(platform, uow, message)
         found = await store.verdicts_of_month(uow, month, (number - 1) * size, size)
+    await _witnessed(platform, subject, message, request_id, rows=[(one.batch_id, one.row_no) for one in found])
     return {"data": [_finding(one) for one in found], "page_num": str(number), "page_size": str(size)}
 
 
