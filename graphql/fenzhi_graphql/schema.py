@@ -20,6 +20,8 @@ from fenzhi_graphql.clearing.answers import StatementMutation
 from fenzhi_graphql.clearing.mutations import ClearingMutation
 from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
+from fenzhi_graphql.deadlines.mutations import DeadlineMutation
+from fenzhi_graphql.deadlines.queries import DeadlineQuery
 from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.fund.year_mutations import YearMutation
@@ -56,6 +58,7 @@ QUERIES: tuple[type[Any], ...] = (
     JobsQuery,
     FundQuery,
     YearQuery,
+    DeadlineQuery,
     PolicyQuery,
     CatalogQuery,
     SubmissionQuery,
@@ -71,6 +74,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     IdentityMutation,
     FundMutation,
     YearMutation,
+    DeadlineMutation,
     PolicyMutation,
     CatalogMutation,
     AreaCatalogMutation,

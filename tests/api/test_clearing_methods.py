@@ -152,7 +152,14 @@ async def test_quarters_standing_alone(world: World) -> None:
 @pytest.mark.parametrize(
     ("stem", "policy"),
     [
-        ("71", {"point_value__method": "elastic", "point_value__fixed_value": "10"}),
+        (
+            "71",
+            {
+                "point_value__method": "elastic",
+                "point_value__fixed_value": "10",
+                "point_value__elastic_split": "drugs_and_consumables",
+            },
+        ),
         ("72", {"point_value__scope": "level"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

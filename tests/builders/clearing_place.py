@@ -112,9 +112,9 @@ class Pool:
         )
         return answer["paymentRecord"]  # type: ignore[no-any-return]
 
-    async def budget(self, annual_fen: int) -> dict[str, Any]:
+    async def budget(self, annual_fen: int, **changes: Any) -> dict[str, Any]:
         """Propose and approve a budget of the year."""
-        order = {
+        order: dict[str, Any] = {
             "idempotencyKey": new_key(),
             "insurance": "EMPLOYEE",
             "poolScope": "LOCAL",
@@ -123,7 +123,8 @@ class Pool:
             "curve": CURVE,
             "document": "测试预算〔2025〕1号",
             "reason": "年初预算",
-        }
+            "changeGround": "INCOME",
+        } | changes
         proposed = await (await self.clerk()).gql(
             "mutation($i: FundBudgetProposeInput!) { fundBudgetPropose(input: $i) { budget { id version } userErrors { code } } }",
             {"i": order},

@@ -9,6 +9,7 @@ import strawberry
 
 from fenzhi.services.fund import budgets, deductions, payments
 from fenzhi_graphql.context import Info
+from fenzhi_graphql.fund.budget_types import BudgetChangeGround, BudgetComposition, BudgetEffect
 from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import global_id
@@ -54,6 +55,13 @@ class FundBudget(Node):
         description="Whether the document was made up for a demonstration (是否构造)."
     )
     approved_at: datetime | None = strawberry.field(description="When it was decided (审批时间).")
+    composition: BudgetComposition | None = strawberry.field(
+        description="What it is made of, null where the DIP fund was stated (预算构成)."
+    )
+    change_ground: BudgetChangeGround | None = strawberry.field(description="Why it changes the year (调整事由).")
+    effect: BudgetEffect | None = strawberry.field(
+        description="What it would do, null for the first version of a year (调整影响)."
+    )
 
     @staticmethod
     def of(view: budgets.BudgetView) -> FundBudget:
@@ -71,6 +79,9 @@ class FundBudget(Node):
             reason=view.reason,
             is_constructed=view.is_constructed,
             approved_at=view.approved_at,
+            composition=BudgetComposition.of(view.composition) if view.composition else None,
+            change_ground=BudgetChangeGround(view.change_ground) if view.change_ground else None,
+            effect=BudgetEffect.of(view.effect) if view.effect else None,
         )
 
 
@@ -86,6 +97,8 @@ class Payment(Node):
     amount_fen: Fen = strawberry.field(description="Amount paid, in fen (拨付额，分).")
     returned_fen: Fen = strawberry.field(description="Amount that came back, in fen (退回额，分).")
     recorded_at: datetime = strawberry.field(description="When it was recorded (登记时间).")
+    reverses: strawberry.ID | None = strawberry.field(description="The payment it reverses, if any (所冲正拨付).")
+    reason: str = strawberry.field(description="Why it reverses, blank otherwise (冲正理由).")
 
     @staticmethod
     def of(view: payments.PaymentView) -> Payment:
@@ -101,6 +114,8 @@ class Payment(Node):
             amount_fen=Fen(view.amount_fen),
             returned_fen=Fen(view.returned_fen),
             recorded_at=view.recorded_at,
+            reverses=global_id("Payment", view.reverses) if view.reverses else None,
+            reason=view.reason,
         )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TypeVar
 
 import strawberry
 
-from fenzhi.services.fund import books, year_entries
+from fenzhi.rules.quantities import decimal_places
+from fenzhi.services.fund import books, composition, year_entries
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
 from fenzhi_graphql.fund.year_types import AccountOpening, Advance, AssessmentResult, Receivable, VolumeBaseline
 from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.paging import Connection, connection, keys_of, page_size
-from fenzhi_graphql.scalars import Fen
+from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 T = TypeVar("T")
 
@@ -83,3 +85,12 @@ class YearQuery:
             BookBalance(hospital_code=b.hospital_code, account=b.account, zh=b.zh, balance_fen=Fen(b.balance_fen))
             for b in found
         ]
+
+    @strawberry.field(
+        description="The quarterly curve that the booked seasons of the years before suggest, four cumulative shares (季度进度测算). "
+        "Roles: city, province analyst."
+    )
+    async def fund_curve_suggested(self, info: Info, insurance: Insurance, year: int) -> list[ExactDecimal]:
+        context = info.context
+        shares = await composition.suggested_curve(context.platform, context.subject, insurance.value, year)
+        return [ExactDecimal(Decimal(decimal_places(share, 10)).normalize()) for share in shares]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import strawberry
 
 from fenzhi.services.acts import Answer, as_id
-from fenzhi.services.point_value import budget, lookups
+from fenzhi.services.point_value import bargained, budget, lookups
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
 from fenzhi_graphql.jobs.types import Job, job_in_scope, uuid_of
 from fenzhi_graphql.outcomes import UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.point_value.types import PointValue
+from fenzhi_graphql.scalars import ExactDecimal
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
 _ERRORS = "Everything that stood in the way (业务错误)."
@@ -48,8 +49,59 @@ class PointValuePayload:
     user_errors: list[UserError] = strawberry.field(description=_ERRORS)
 
 
+@strawberry.input(description="Enter the point value the parties of a pool settled (录入协商点值).")
+class BargainedPointValueProposeInput:
+    idempotency_key: str = strawberry.field(description=_KEY)
+    insurance: Insurance = strawberry.field(description="Insurance type (险种).")
+    pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
+    year: int = strawberry.field(description="Fund year (年度).")
+    value: ExactDecimal = strawberry.field(
+        description="Yuan of total cost per point, at most 6 decimals (协商点值，元/分)."
+    )
+    document: str = strawberry.field(description="Minutes or agreement (文件依据).")
+    higher_approval: str = strawberry.field(
+        default="", description="Document of the higher level that allows a value beyond the space (上级批准文件)."
+    )
+
+
 @strawberry.type
 class PointValueMutation:
+    @strawberry.mutation(
+        description="Enter the point value the parties of a pool settled (录入协商点值); `budgetPointValueApprove` approves it. "
+        "Role: city_settlement_clerk."
+    )
+    async def bargained_point_value_propose(
+        self, info: Info, input: BargainedPointValueProposeInput
+    ) -> PointValuePayload:
+        context = info.context
+        pool = (input.insurance.value, input.pool_scope.value, input.year)
+        request = context.request(
+            "bargainedPointValuePropose",
+            input.idempotency_key,
+            {
+                "pool": list(pool),
+                "value": str(input.value),
+                "document": input.document,
+                "higher_approval": input.higher_approval,
+            },
+        )
+        answer, errors = await answered(
+            bargained.propose_bargained(
+                context.platform,
+                context.subject,
+                request,
+                pool,
+                input.value,
+                input.document,
+                input.higher_approval,
+            )
+        )
+        view = None
+        if answer:
+            key = as_id(str(answer["id"]), "pointValue")
+            view = await lookups.point_value_by_id(context.platform, context.subject, key)
+        return PointValuePayload(point_value=PointValue.of(view) if view else None, user_errors=errors)
+
     @strawberry.mutation(description="Have a budget point value computed (测算预算点值). Role: city_settlement_clerk.")
     async def budget_point_value_compute(
         self, info: Info, input: BudgetPointValueComputeInput

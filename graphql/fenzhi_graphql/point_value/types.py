@@ -24,6 +24,7 @@ from fenzhi_graphql.scalars import ExactDecimal, Fen
 class PointValueKind(Enum):
     BUDGET = "budget"
     SETTLEMENT = "settlement"
+    BARGAINED = "bargained"
 
 
 @strawberry.enum(description="What its yuan are yuan of (点值口径): total cost (医疗总费用) or fund (医保基金).")
@@ -50,7 +51,7 @@ class PointValue(Node):
     insurance: Insurance = strawberry.field(description="Insurance type (险种).")
     pool_scope: PoolScope = strawberry.field(description="Local or out of area (范围).")
     year: int = strawberry.field(description="Fund year (年度).")
-    kind: PointValueKind = strawberry.field(description="Budget or settlement (类别).")
+    kind: PointValueKind = strawberry.field(description="Budget, settlement or bargained (类别).")
     basis: PointValueBasis = strawberry.field(description="Basis (口径).")
     state: PointValueState = strawberry.field(description="State (状态).")
     fund_fen: Fen = strawberry.field(description="Fund, in fen; of a budget point value the weighted cost (基金，分).")

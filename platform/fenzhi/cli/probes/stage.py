@@ -376,6 +376,8 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "Receivable": ("receivable", "receivable_id::text"),
     "Advance": ("advance", "advance_id::text"),
     "VolumeBaseline": ("volume_baseline", "baseline_id::text"),
+    "Deadline": ("deadline", "deadline_id::text"),
+    "WorkingCalendar": ("working_calendar", "calendar_id::text"),
     "ClearingRun": ("clearing_run", "run_id::text"),
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
@@ -451,9 +453,9 @@ async def _province_objects(connection: Any, world: ProbedWorld, numbers: Number
         await connection.execute("select set_config('fenzhi.province_id', $1, true)", str(numbers.province))
         await connection.execute("select set_config('fenzhi.area_ids', $1, true)", "{" + own + "}")
         for node_type, (table, key) in NODE_TABLES.items():
-            if table not in ("catalog_edition", "code_table", "disease_group", "job"):
+            if table not in ("catalog_edition", "code_table", "disease_group", "job", "working_calendar"):
                 continue
-            state = "state" if table == "catalog_edition" else "''"
+            state = "state" if table in ("catalog_edition", "working_calendar") else "''"
             rows = await connection.fetch(
                 f"select {key} as key, {state} as state from {table} where province_id = $1 order by recorded_at limit 50"
                 if table != "disease_group"

@@ -37,9 +37,7 @@ from fenzhi.services.policy.resolution import definitions
 from fenzhi.store.repositories import clearing, fund
 from fenzhi.store.session import UnitOfWork
 
-_READ = frozenset(
-    {PointValueMethod.FLOATING, PointValueMethod.FIXED, PointValueMethod.BUDGET, PointValueMethod.CORRIDOR}
-)
+_READ = frozenset(PointValueMethod) - {PointValueMethod.ELASTIC}
 """Point-value methods of an earlier quarter that can be computed again from its statements alone."""
 
 
@@ -96,13 +94,14 @@ async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts | None:
         return _Parts(tuple(run for run in months if (run.period + 2) // 3 == frozen.run.period), ())
     reached = max((run.period for run in quarters), default=0)
     kept = quarters[-1:] if cumulative else quarters
-    if any(not _can_read(run) for run in kept):
+    if any(not can_read(run) for run in kept):
         return None
     last_month = frozen.months[-1].month
     return _Parts(tuple(run for run in months if 3 * reached < run.period <= last_month), tuple(kept))
 
 
-def _can_read(run: Row[Any]) -> bool:
+def can_read(run: Row[Any]) -> bool:
+    """Whether a published quarter can be computed again from its statements alone (能否复算)."""
     policy = _policy_of(run)
     method = PointValueMethod(policy.method("point_value.method"))
     return method in _READ and policy.method("point_value.scope") == "pool"
@@ -193,29 +192,34 @@ def _value_of(price: Mapping[str, Any]) -> PointValue:
     return PointValue(fund_fen, cost_fen, booked_fen, points, price["points_decimals"], Basis(price["basis"]))
 
 
-def _quarter_part(
-    frozen: FrozenRun, run: Row[Any], statements: Sequence[Row[Any]], sums: Mapping[Known, Sums], *, alone: bool
-) -> SettledQuarter:
-    policy = _policy_of(run)
-    manifest = run.manifest
-    decimals = int(run.summary["points_decimals"])
+def quarter_terms_of(run: Row[Any]) -> QuarterTerms:
+    """The terms a published quarter was computed by, from its manifest (已公布季度的清算口径)."""
+    policy, manifest = _policy_of(run), run.manifest
     price = manifest["point_value"]
     held = dict(manifest.get("beside", {}).get("openings", ()))
-    terms = QuarterTerms.from_policy(
+    return QuarterTerms.from_policy(
         policy,
         phi_balance_fen=max(0, held.get(Account.PHI.value, 0)),
         rounding_balance_fen=max(0, held.get(Account.ROUNDING.value, 0)),
         floor_balance_fen=max(0, held.get(Account.FLOOR.value, 0)),
         price=price_terms(
             policy,
-            decimals,
+            int(run.summary["points_decimals"]),
             budget=_value_of(price) if price else None,
+            bargained=_value_of(price) if price else None,
             balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
         ),
     )
+
+
+def _quarter_part(
+    frozen: FrozenRun, run: Row[Any], statements: Sequence[Row[Any]], sums: Mapping[Known, Sums], *, alone: bool
+) -> SettledQuarter:
+    terms = quarter_terms_of(run)
     taken = {row.hospital_code: row.deductions_fen for row in statements}
     now_fen = _fund_now(frozen, run, terms.mode, alone=alone)
-    return SettledQuarter(terms, manifest["budget"]["fund_fen"], now_fen, decimals, sums, (taken, taken))
+    decimals = int(run.summary["points_decimals"])
+    return SettledQuarter(terms, run.manifest["budget"]["fund_fen"], now_fen, decimals, sums, (taken, taken))
 
 
 def _fund_now(frozen: FrozenRun, run: Row[Any], mode: QuarterMode, *, alone: bool) -> int:

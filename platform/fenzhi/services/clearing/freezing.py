@@ -33,7 +33,6 @@ from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import Database, UnitOfWork
 
 _READ_BUDGET_VALUE = frozenset({PointValueMethod.BUDGET, PointValueMethod.CORRIDOR})
-_PRICED_HERE = _READ_BUDGET_VALUE | {PointValueMethod.FLOATING, PointValueMethod.FIXED}
 
 
 class LateListsNeedCumulative(Conflict):
@@ -139,12 +138,20 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
             "annual_fen": budget.annual_fen,
             "curve": [format(share.normalize(), "f") for share in budget.curve],
             "fund_fen": fund_fen,
+            "opened": str(
+                curve[quarter - 1] - (curve[quarter - 2] if opened is fund_of_quarter and quarter > 1 else 0)
+            ),
         }
-    if kind is RunKind.MONTH or PointValueMethod(policy.method("point_value.method")) in _READ_BUDGET_VALUE:
-        row = await point_value.budget_in_force(uow, pool)
+    method = PointValueMethod(policy.method("point_value.method"))
+    if kind is RunKind.MONTH or method in _READ_BUDGET_VALUE or method is PointValueMethod.BARGAINED:
+        is_bargained = kind is not RunKind.MONTH and method is PointValueMethod.BARGAINED
+        in_force = point_value.bargained_in_force if is_bargained else point_value.budget_in_force
+        row = await in_force(uow, pool)
         if row is None:
             raise Conflict(
-                "没有已批准的预算点值。", "There is no approved budget point value.", code="POINT_VALUE_NOT_APPROVED"
+                "没有已批准的预算点值或协商点值。",
+                "There is no approved budget or bargained point value.",
+                code="POINT_VALUE_NOT_APPROVED",
             )
         price_id, price = row.point_value_id, price_of(row)
         last_year = row.working["last_year"]
@@ -220,14 +227,11 @@ def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
     """A method that needs what a run does not have refuses, rather than being paid as something else."""
     if kind is RunKind.MONTH:
         return
+    method = PointValueMethod(policy.method("point_value.method"))
+    split = policy.method("point_value.elastic_split") if policy.has("point_value.elastic_split") else "volume"
     asked = [
-        (
-            "point_value.method",
-            policy.method("point_value.method"),
-            PointValueMethod(policy.method("point_value.method")) in _PRICED_HERE,
-        ),
+        ("point_value.elastic_split", split, method is not PointValueMethod.ELASTIC or split == "volume"),
         ("point_value.scope", policy.method("point_value.scope"), policy.method("point_value.scope") == "pool"),
-        ("point_value.basis", policy.method("point_value.basis"), policy.method("point_value.basis") == "total_cost"),
         ("clearing.case_floor", "true", not (policy.has("clearing.case_floor") and policy.flag("clearing.case_floor"))),
     ]
     for key, value, is_supported in asked:

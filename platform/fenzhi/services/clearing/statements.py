@@ -40,6 +40,7 @@ from fenzhi.rules.clearing.workings import annual_working, month_working, quarte
 from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.point_value.point_value_methods import price_terms
+from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.clearing.freezing import FrozenRun
@@ -265,6 +266,7 @@ def _quarter_terms(frozen: FrozenRun) -> QuarterTerms:
         frozen.policy,
         frozen.basis.points_decimals,
         budget=frozen.price,
+        bargained=frozen.price,
         balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
     )
     return QuarterTerms.from_policy(
@@ -291,7 +293,17 @@ def _quarter_claim(frozen: FrozenRun, code: str, one: _Claim) -> QuarterClaim:
         earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
         offset_earlier_fen=beside.offset_earlier.get(one.number, 0),
         receivables=beside.receivables.get(one.number, ()),
+        fixed_points=_baseline(frozen, one.number),
     )
+
+
+def _baseline(frozen: FrozenRun, hospital: int) -> int:
+    """The part of a hospital's yearly baseline that the curve has opened, in 10^-d points, half up (基准量进度)."""
+    points = frozen.beside.baselines.get(hospital)
+    budget = frozen.manifest["budget"]
+    if points is None or budget is None:
+        return 0
+    return half_up(points * 10**frozen.basis.points_decimals * Fraction(budget["opened"]))
 
 
 def _year(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:

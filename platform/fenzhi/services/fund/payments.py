@@ -12,9 +12,11 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
-from fenzhi.rules.fund.ledger import payment_entries
+from fenzhi.rules.fund.ledger import payment_entries, reversal
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id, looking
+from fenzhi.services.deadlines.clocks import meet_payment
+from fenzhi.services.fund.advances import refuse_closed
 from fenzhi.services.fund.books import post
 from fenzhi.services.fund.faults import amount_fault, text_fault
 from fenzhi.store.repositories import clearing, fund, registry
@@ -48,6 +50,8 @@ class PaymentView:
     amount_fen: int
     returned_fen: int
     recorded_at: datetime
+    reverses: uuid.UUID | None
+    reason: str
 
 
 def _view(row: Row[Any]) -> PaymentView:
@@ -63,6 +67,8 @@ def _view(row: Row[Any]) -> PaymentView:
         row.amount_fen,
         row.returned_fen,
         row.recorded_at,
+        row.reverses,
+        row.reason,
     )
 
 
@@ -125,7 +131,59 @@ async def record_payment(platform: Platform, clerk: Subject, request: Request, o
         entries = payment_entries(hospital.code, order.amount_fen - order.returned_fen, f"拨付，凭证 {order.voucher}")
         pool = (run.insurance, run.pool_scope, run.year)
         await post(uow, pool, "payment", payment_id, entries, {hospital.code: hospital.hospital_id})
+        if run.kind == "month" and order.amount_fen:
+            await meet_payment(uow, pool, run.period, hospital.hospital_id, order.paid_on)
         return {"type": "Payment", "id": str(payment_id)}
+
+    return await act(platform, clerk, Duty.RECORD_PAYMENT, request, effect)
+
+
+async def reverse_payment(platform: Platform, clerk: Subject, request: Request, payment_id: str, reason: str) -> Answer:
+    """Reverse a payment recorded wrongly (冲正拨付): it stays, an opposite one stands beside it, and the right one is recorded anew.
+
+    Changes: payment, ledger_entry. Raises: NotFound, DataRefused, Conflict PAYMENT_REVERSED, PERIOD_CLOSED for a payment before the
+    year was cleared.
+    """
+    faults = text_fault("REASON_MISSING", "reason", reason, "冲正理由", "The reason")
+
+    async def effect(uow: UnitOfWork) -> Answer:
+        if faults:
+            raise DataRefused(tuple(faults))
+        key = as_id(payment_id, "payment")
+        row = await fund.payment_by_id(uow, key)
+        if row is None:
+            raise NotFound("没有该拨付。", "No such payment.")
+        if row.reverses is not None or await fund.reversal_of(uow, key) is not None:
+            raise Conflict("该拨付已冲正。", "The payment is reversed already.", code="PAYMENT_REVERSED")
+        run = await clearing.run_by_id(uow, row.run_id)
+        if run is not None and run.kind != "year":
+            await refuse_closed(uow, (row.insurance, row.pool_scope, row.year))
+        net = row.amount_fen - row.returned_fen
+        reversal_id = await fund.add_payment(
+            uow,
+            {
+                "area_id": row.area_id,
+                "county_id": row.county_id,
+                "hospital_id": row.hospital_id,
+                "run_id": row.run_id,
+                "insurance": row.insurance,
+                "pool_scope": row.pool_scope,
+                "year": row.year,
+                "voucher": f"R:{row.voucher}",
+                "paid_on": await uow.today(),
+                "amount_fen": -net,
+                "returned_fen": 0,
+                "reverses": key,
+                "reason": reason,
+                "recorded_by": uuid.UUID(uow.scope.account_id),
+                "recorded_by_person": uuid.UUID(uow.scope.person_id),
+            },
+        )
+        memo = f"冲正拨付，凭证 {row.voucher}：{reason}"
+        entries = reversal(payment_entries(row.hospital_code, net, ""), memo)
+        pool = (row.insurance, row.pool_scope, row.year)
+        await post(uow, pool, "payment", reversal_id, entries, {row.hospital_code: row.hospital_id})
+        return {"type": "Payment", "id": str(reversal_id)}
 
     return await act(platform, clerk, Duty.RECORD_PAYMENT, request, effect)
 

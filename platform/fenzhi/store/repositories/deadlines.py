@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.registry import hospital
@@ -102,12 +103,23 @@ async def meet(uow: UnitOfWork, of: Mapping[str, Any], clocks: Sequence[str], on
 
 
 async def reckon_again(
-    uow: UnitOfWork, deadline_id: uuid.UUID, ends: date | None, unpublished_year: int | None
+    uow: UnitOfWork, pool: Pool, period: int, clock: str, ends: date | None, unpublished_year: int | None
 ) -> None:
-    """Enter the end of a clock once its calendar is known."""
+    """Enter the end of clocks that waited for a calendar."""
+    insurance, pool_scope, year = pool
+    c = deadline.c
     await uow.execute(
         update(deadline)
-        .where(within(deadline, uow.scope), deadline.c.deadline_id == deadline_id, deadline.c.done_on.is_(None))
+        .where(
+            c.area_id == uow.scope.area,
+            c.insurance == insurance,
+            c.pool_scope == pool_scope,
+            c.year == year,
+            c.period == period,
+            c.clock == clock,
+            c.ends.is_(None),
+            c.done_on.is_(None),
+        )
         .values(ends=ends, unpublished_year=unpublished_year)
     )
 

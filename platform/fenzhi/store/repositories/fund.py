@@ -115,6 +115,11 @@ async def payment_by_id(uow: UnitOfWork, payment_id: uuid.UUID) -> Row[Any] | No
     )
 
 
+async def reversal_of(uow: UnitOfWork, payment_id: uuid.UUID) -> Row[Any] | None:
+    """The payment that reverses another, or none."""
+    return await uow.first(select(payment).where(within(payment, uow.scope), payment.c.reverses == payment_id))
+
+
 async def payments(
     uow: UnitOfWork, after: uuid.UUID | None, limit: int, *, year: int | None = None, hospital_code: str = ""
 ) -> Sequence[Row[Any]]:

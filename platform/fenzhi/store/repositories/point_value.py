@@ -44,8 +44,17 @@ async def of_year(uow: UnitOfWork, year: int) -> Sequence[Row[Any]]:
     )
 
 
+async def bargained_in_force(uow: UnitOfWork, pool: Pool) -> Row[Any] | None:
+    """The latest approved bargained point value of a pool."""
+    return await _in_force(uow, pool, "bargained")
+
+
 async def budget_in_force(uow: UnitOfWork, pool: Pool) -> Row[Any] | None:
     """The latest approved budget point value of a pool."""
+    return await _in_force(uow, pool, "budget")
+
+
+async def _in_force(uow: UnitOfWork, pool: Pool, kind: str) -> Row[Any] | None:
     insurance, pool_scope, year = pool
     c = point_value.c
     return await uow.first(
@@ -55,7 +64,7 @@ async def budget_in_force(uow: UnitOfWork, pool: Pool) -> Row[Any] | None:
             c.insurance == insurance,
             c.pool_scope == pool_scope,
             c.year == year,
-            c.kind == "budget",
+            c.kind == kind,
             c.state == "approved",
         )
         .order_by(c.approved_at.desc(), c.point_value_id.desc())
