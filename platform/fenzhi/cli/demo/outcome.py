@@ -18,6 +18,8 @@ class Outcome:
     runs: list[dict[str, Any]] = field(default_factory=list)
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Run id → statements."""
+    books: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Annual run id → the books of its pool once everything is paid."""
     later_cases: int = 0
     """Cases whose settlement month lies after the last cleared quarter."""
     scorecards: list[dict[str, Any]] = field(default_factory=list)
@@ -27,15 +29,22 @@ class Outcome:
 
     def last_quarters(self) -> list[dict[str, Any]]:
         """The latest quarter run of each pool."""
+        return self._latest(("QUARTER",))
+
+    def last_runs(self) -> list[dict[str, Any]]:
+        """The annual run of each pool, or its latest quarter where the year is not cleared."""
+        return self._latest(("QUARTER", "YEAR"))
+
+    def _latest(self, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
         latest: dict[tuple[str, str], dict[str, Any]] = {}
         for run in self.runs:
-            if run["kind"] == "QUARTER":
+            if run["kind"] in kinds:
                 latest[run["areaCode"], run["insurance"]] = run
         return list(latest.values())
 
     def rows(self) -> dict[str, Any]:
         """What became of every row (逐行去向)."""
-        final = self.last_quarters()
+        final = self.last_runs()
         return {
             "in": self.intake.rows,
             "cleared": sum(run["summary"]["cases"] for run in final),
@@ -60,6 +69,13 @@ class Outcome:
                 found.append(
                     f"{run['areaCode']} {run['insurance']} {run['kind']}: unexplained {run['summary']['unexplainedFen']}"
                 )
+        for run_id, balances in self.books.items():
+            total = sum(int(row["balanceFen"]) for row in balances)
+            owed = sum(int(row["balanceFen"]) for row in balances if row["account"] == "payable")
+            if total or owed:
+                found.append(
+                    f"books of {run_id}: they sum to {total}, {owed} is still payable after everything was paid"
+                )
         return found
 
     def pools(self) -> list[dict[str, Any]]:
@@ -80,16 +96,17 @@ class Outcome:
                     "deposit_fen": sum(int(line["depositWithheldFen"]) for line in lines),
                     "prior_paid_fen": sum(int(line["priorPaidFen"]) for line in lines),
                     "accounts": {a["name"]: int(a["fen"]) for a in summary["accounts"]},
+                    **({"final_fen": sum(int(line["finalFen"]) for line in lines)} if run["kind"] == "YEAR" else {}),
                     "unexplained_fen": int(summary["unexplainedFen"]),
                 }
             )
         return entries
 
     def hospitals(self) -> list[dict[str, Any]]:
-        """One entry per hospital over its pools of the latest quarter (医院汇总)."""
+        """One entry per hospital over its pools of the year, or of the latest quarter (医院汇总)."""
         lights = {card["hospitalCode"]: card["light"] for card in self.scorecards}
         sums: dict[str, dict[str, Any]] = {}
-        for run in self.last_quarters():
+        for run in self.last_runs():
             for line in self.statements[run["id"]]:
                 one = sums.setdefault(
                     line["hospitalCode"],
@@ -104,6 +121,7 @@ class Outcome:
                         "deposit_fen": 0,
                         "prior_paid_fen": 0,
                         "transfer_fen": 0,
+                        "final_fen": 0,
                     },
                 )
                 one["cases"] += line["caseCount"]
@@ -114,8 +132,9 @@ class Outcome:
                     ("deposit_fen", "depositWithheldFen"),
                     ("prior_paid_fen", "priorPaidFen"),
                     ("transfer_fen", "transferFen"),
+                    ("final_fen", "finalFen"),
                 ):
-                    one[name] += int(line[source])
+                    one[name] += int(line.get(source, 0))
         for code, one in sums.items():
             one["light"] = lights.get(code, "NONE").lower()
         return [sums[code] for code in sorted(sums)]

@@ -78,9 +78,9 @@ def _tell_pools(console: Console, outcome: Outcome) -> None:
     for run in outcome.runs:
         summary = run["summary"]
         ok = "[green]✓[/]" if summary["unexplainedFen"] == "0" else "[red]✗[/]"
-        kind = "月" if run["kind"] == "MONTH" else "季"
+        kind = {"MONTH": f"第{run['period']}月", "QUARTER": f"第{run['period']}季", "YEAR": "年度"}[run["kind"]]
         console.print(
-            f"  {ok} {run['areaCode']} {run['insurance'].lower():8} {run['year']} 第{run['period']}{kind}  "
+            f"  {ok} {run['areaCode']} {run['insurance'].lower():8} {run['year']} {kind}  "
             f"基金 pool ¥{_yuan(int(summary['poolFen']))}  Σ gross ¥{_yuan(int(summary['grossFen']))}  "
             f"点值 {summary['pointValuePrinted']} 元/分  未解释 unexplained {summary['unexplainedFen']} 分"
         )

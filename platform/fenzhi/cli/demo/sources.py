@@ -30,6 +30,8 @@ class DemoSource:
     """The annual budget as a share of last year's booked fund; stated and constructed."""
     curve: tuple[str, ...]
     """The quarterly curve c1…c4 of the budget."""
+    clears_year: bool = False
+    """Whether the annual clearing follows the quarters."""
 
 
 def synthetic(cases: int, seed: int) -> DemoSource:
@@ -58,4 +60,5 @@ def claimed(folder: Path) -> DemoSource:
         quarters=(1, 2, 3, 4),
         fund_share_of_last_year=Fraction(11, 20),
         curve=("0.3", "0.6", "0.85", "1"),
+        clears_year=True,
     )

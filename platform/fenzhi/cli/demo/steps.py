@@ -17,11 +17,16 @@ from fenzhi.access.roles import Role
 from fenzhi.cli.demo.outcome import Outcome
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.flow import catalog, clearing, fund, onboarding, scorecards, submission
+from fenzhi.cli.flow import year as annual
 from fenzhi.cli.flow.client import Cast
 
 AT_ONCE = 4
 """Hospitals that send at the same time."""
 INSURANCES = ("employee", "resident")
+ASSESSED = ("1", "0.99", "0.98")
+"""Assessment coefficients of a demonstration, in turn over its hospitals."""
+ADJUSTMENT_FEN = 5_000_000
+"""What the adjustment fund of a demonstration's pool holds when the year begins."""
 _CASES = """
 query($after: String, $month: Int!) { cases(first: 100, after: $after, filter: {settlementMonth: $month}) {
   nodes { id supersededBy } pageInfo { hasNextPage endCursor } } }
@@ -75,6 +80,8 @@ class Demonstration:
             await self._clear("MONTH", month)
         for quarter in self.source.quarters:
             await self._clear("QUARTER", quarter)
+        if self.source.clears_year:
+            await self._clear_year()
         await self._count_later_cases()
         with self._step("考核评价 scorecards"):
             for city in plan.cities:
@@ -159,6 +166,32 @@ class Demonstration:
                     self.outcome.runs.append(run)
                     self.outcome.statements[run["id"]] = lines
                     await clearing.pay(self.cast, city.code, run, lines, after_month + timedelta(days=24))
+
+    async def _clear_year(self) -> None:
+        """The annual clearing of every pool, from the assessment to the locked statement."""
+        plan = self.source.plan
+        year = plan.settlement_year
+        with self._step("年度清算 the year"):
+            for city in plan.cities:
+                codes = sorted(h.code for h in plan.hospitals if h.city_code == city.code)
+                coefficients = {code: ASSESSED[place % len(ASSESSED)] for place, code in enumerate(codes)}
+                document = f"{city.name}{year}年度考核结果（构造文件）"
+                for insurance in INSURANCES:
+                    await annual.assess(self.cast, city.code, insurance, year, coefficients, document)
+                    await annual.open_account(
+                        self.cast,
+                        city.code,
+                        insurance,
+                        year,
+                        "adjustment",
+                        ADJUSTMENT_FEN,
+                        f"{city.name}区域调节金（构造文件）",
+                    )
+                    run, lines = await annual.clear_year(self.cast, city.code, insurance, year)
+                    self.outcome.runs.append(run)
+                    self.outcome.statements[run["id"]] = lines
+                    await annual.settle_year(self.cast, city.code, run, lines, date(year + 1, 3, 31))
+                    self.outcome.books[run["id"]] = await annual.books(self.cast, city.code, insurance, year)
 
     async def _count_later_cases(self) -> None:
         """Cases settled after the last cleared quarter wait for the next one."""

@@ -9,16 +9,40 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from fenzhi.access.roles import Role
 from fenzhi.cli.flow.clearing import statement_cases, statements
 from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.flow.year import ANNUAL
 from fenzhi.rules.clearing.apportionment import apportion
 
+_FIELDS = {
+    "deposit": "depositWithheldFen",
+    "deductions": "deductionsFen",
+    "assessment": "assessmentWithheldFen",
+    "not_prepaid": "notPrepaidFen",
+    "cash_cut": "cashCutFen",
+}
+_YEAR_FIELDS = (
+    ("bands", "bandWithheldFen"),
+    ("bonuses", "bonusFen"),
+    ("deposit_released", "depositReleasedFen"),
+    ("deposit_forfeited", "depositForfeitedFen"),
+    ("advance", "advanceFen"),
+    ("final", "finalFen"),
+)
 _RETURNS_AND_DRAWS = ("drawsFen", "returnsFen")
+
+
+async def annual_statements(cast: Cast, city: str, run_id: str) -> list[dict[str, Any]]:
+    """Every statement of an annual run, as the city sees them (年度结算单)."""
+    clerk = cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
+    return await clerk.all_nodes(ANNUAL, "clearingRun.statements", {"id": run_id})
 
 
 async def recompute(cast: Cast, city: str, run: dict[str, Any], *, with_cases: bool = True) -> list[str]:
     """Everything that does not add up in a published run (复算差异); empty when all is well."""
-    lines = await statements(cast, city, run["id"])
+    is_year = run["kind"] == "YEAR"
+    lines = await (annual_statements if is_year else statements)(cast, city, run["id"])
     found = [fault for line in lines for fault in _statement_faults(run["kind"], line)]
     found += _pool_faults(run, lines)
     if with_cases:
@@ -47,8 +71,26 @@ def _statement_faults(kind: str, line: dict[str, Any]) -> list[str]:
     if explained != _fen(line, "grossFen"):
         found.append(f"{who}: gross {line['grossFen']} ≠ its parts {explained}")
     transfer = _fen(line, "payableFen") - _fen(line, "priorPaidFen") - _fen(line, "offsetFen")
-    if kind == "QUARTER" and transfer != _fen(line, "transferFen"):
+    if kind in ("QUARTER", "YEAR") and transfer != _fen(line, "transferFen"):
         found.append(f"{who}: transfer {line['transferFen']} ≠ payable − paid − offsets {transfer}")
+    if kind == "YEAR":
+        found += _year_faults(who, line)
+    return found
+
+
+def _year_faults(who: str, line: dict[str, Any]) -> list[str]:
+    """What a year adds: the deposit returns or is forfeited, and the last transfer stands on what was paid."""
+    found = []
+    if _fen(line, "depositWithheldFen") != _fen(line, "depositReleasedFen", "depositForfeitedFen"):
+        found.append(f"{who}: deposit {line['depositWithheldFen']} ≠ released + forfeited")
+    taken = _fen(line, "priorPaidFen", "offsetFen", "advanceFen", "depositForfeitedFen")
+    final = _fen(line, "clearedFen") - taken
+    if final != _fen(line, "finalFen"):
+        found.append(f"{who}: final {line['finalFen']} ≠ cleared − paid − offsets − advance − forfeited {final}")
+    if line["changes"] is not None:
+        moved = sum(int(one["fen"]) for one in line["changes"]["causes"])
+        if moved != int(line["changes"]["afterFen"]) - int(line["changes"]["beforeFen"]):
+            found.append(f"{who}: the causes do not add up to the change")
     return found
 
 
@@ -61,19 +103,19 @@ def _pool_faults(run: dict[str, Any], lines: list[dict[str, Any]]) -> list[str]:
     draws, returns = (int(summary[name]) for name in _RETURNS_AND_DRAWS)
     if int(summary["poolFen"]) + draws != gross + returns:
         found.append(f"pool {summary['poolFen']} + draws {draws} ≠ Σ gross {gross} + returns {returns}")
-    for name in ("deposit", "deductions", "assessment", "not_prepaid", "cash_cut"):
-        account = next((int(a["fen"]) for a in summary["accounts"] if a["name"].startswith(name)), None)
-        field = {
-            "deposit": "depositWithheldFen",
-            "deductions": "deductionsFen",
-            "assessment": "assessmentWithheldFen",
-            "not_prepaid": "notPrepaidFen",
-            "cash_cut": "cashCutFen",
-        }[name]
+    fields = _YEAR_FIELDS if run["kind"] == "YEAR" else ()
+    for name in ("deposit", "deductions", "assessment", "not_prepaid", "cash_cut", *dict(fields)):
+        account = next((int(a["fen"]) for a in summary["accounts"] if a["name"] == name), None)
+        field = (_FIELDS | dict(fields))[name]
         total = sum(_fen(line, field) for line in lines)
         if account is not None and abs(account) != abs(total):
             found.append(f"account {name} {account} ≠ Σ statements {total}")
-    if run["kind"] == "QUARTER":
+    if run["kind"] == "YEAR":
+        drawn = sum(int(a["fen"]) for a in summary["accounts"] if a["name"].startswith("drawn_from_"))
+        bonuses = sum(_fen(line, "bonusFen") for line in lines)
+        if drawn != bonuses:
+            found.append(f"bonuses {bonuses} ≠ what their sources gave {drawn}")
+    if run["kind"] in ("QUARTER", "YEAR"):
         scale = Decimal(10) ** 12
         weights = {
             line["hospitalCode"]: int(Decimal(line["points"]) * scale) for line in lines if Decimal(line["points"])

@@ -116,6 +116,8 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             }
             await clerk.do("auditDeductionEnter", "AuditDeductionEnterInput", order, "deduction { id }")
             await _file_and_return(cast, clerk, hospital.code)
+            await _leave_of_the_year(clerk, plan, hospital.code)
+        await _leave_of_the_pool(clerk, plan, city.code)
         await _leave_the_gone(cast, clerk, plan, city.code, mine[0].code)
         editions = await clerk.ask(
             "{ catalogEditions(first: 5) { nodes { id groups(first: 3) { nodes { groupCode score } } } } }"
@@ -142,6 +144,52 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         "isConstructed": True,
     }
     await editor.do("catalogEditionDraft", "CatalogEditionDraftInput", order, "edition { id }")
+    order = {
+        "year": plan.settlement_year,
+        "worked": [],
+        "off": [f"{plan.settlement_year}-01-01"],
+        "document": f"{canary(plan.code)}放假安排",
+        "reason": f"{canary(plan.code)}国务院公布",
+    }
+    await editor.do("workingCalendarEnter", "WorkingCalendarEnterInput", order, "calendar { id }")
+
+
+def _entry(plan: ProvincePlan, owner: str, **more: Any) -> dict[str, Any]:
+    """An entry of a pool's year, its words carrying its owner's canary."""
+    return {
+        "insurance": "EMPLOYEE",
+        "poolScope": "LOCAL",
+        "year": plan.settlement_year,
+        "document": f"{canary(owner)}依据",
+        "reason": f"{canary(owner)}理由",
+    } | more
+
+
+async def _leave_of_the_year(clerk: Actor, plan: ProvincePlan, hospital: str) -> None:
+    """What a year needs of one hospital, proposed and not decided."""
+    rows = [{"hospital": hospital, "coefficient": "0.98"}]
+    order = _entry(plan, hospital, rows=rows)
+    await clerk.do("assessmentsEnter", "AssessmentsEnterInput", order, "assessments { id }")
+    order = _entry(plan, hospital, rows=[{"hospital": hospital, "points": "100"}])
+    await clerk.do("volumeBaselinesEnter", "VolumeBaselinesEnterInput", order, "baselines { id }")
+    order = _entry(
+        plan,
+        hospital,
+        year=plan.settlement_year - 1,
+        hospital=hospital,
+        since=f"{plan.settlement_year - 1}-12-31",
+        amountFen="777",
+    )
+    await clerk.do("receivableEnter", "ReceivableEnterInput", order, "receivables { id }")
+
+
+async def _leave_of_the_pool(clerk: Actor, plan: ProvincePlan, city: str) -> None:
+    """What a year needs of a pool, proposed and not decided, and the clocks of a month."""
+    order = _entry(plan, city, account="RISK", amountFen="555")
+    await clerk.do("accountOpeningEnter", "AccountOpeningEnterInput", order, "openings { id }")
+    await clerk.do("advancesPropose", "AdvancesProposeInput", _entry(plan, city), "advances { id }")
+    month = {"insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": plan.settlement_year, "month": 1}
+    await clerk.do("deadlinesOpen", "SettlementMonthInput", month, "clocks")
 
 
 async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:

@@ -34,7 +34,16 @@ _PROVINCE: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = 
 }
 _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
     "grouping.tie_break": ["most_parts", "most_matched", "main_matched", "higher_score", "group_code"],
-    "bands.applies": "false",
+    "bands.applies": "true",
+    "bands.measure": "booked_over_payable",
+    "bands.mode": "marginal",
+    "bands.table": [
+        {"upto": "0.85", "inclusive": "true", "share": "0"},
+        {"upto": "1", "inclusive": "true", "share": "0.7"},
+        {"upto": "1.1", "inclusive": "true", "share": "0.6"},
+        {"upto": "", "inclusive": "false", "share": "0"},
+    ],
+    "bands.sources": ["adjustment"],
     "budget.method": "share",
     "deposit.rate": "0.05",
     "submission.correction_days": "5",
