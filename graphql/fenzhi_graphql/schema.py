@@ -14,6 +14,7 @@ from fenzhi.rules.refusals import FenzhiError
 from fenzhi.telemetry.metrics import OPERATION_NAMES
 from fenzhi_graphql.audit.queries import AuditQuery
 from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
+from fenzhi_graphql.catalog.desk_mutations import CatalogDeskMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
 from fenzhi_graphql.clearing.answers import StatementMutation
@@ -78,6 +79,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     PolicyMutation,
     CatalogMutation,
     AreaCatalogMutation,
+    CatalogDeskMutation,
     SubmissionMutation,
     FilingMutation,
     PointValueMutation,

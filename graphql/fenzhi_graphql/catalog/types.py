@@ -10,8 +10,17 @@ from typing import Any
 
 import strawberry
 
-from fenzhi.services.catalog import lookups
+from fenzhi.services.catalog import comparison, lookups, opinions, preview, withdrawal
 from fenzhi_graphql.catalog.adequacy_types import AdequacyReport
+from fenzhi_graphql.catalog.desk_types import (
+    LISTED_MOST,
+    CatalogFinding,
+    EditionDifference,
+    EditionWithdrawal,
+    GroupOpinion,
+    OpinionAnswer,
+    PreviewRow,
+)
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
@@ -290,6 +299,45 @@ class CatalogEdition(Node):
     def workbook_path(self) -> str:
         return f"/v1/catalog-editions/{self.id}/groups.xlsx"
 
+    @strawberry.field(
+        description="How it differs from an earlier edition by code, or from the one in force the day before it begins; "
+        "null without one (版本差异)."
+    )
+    async def diff(self, info: Info, against: str | None = None) -> EditionDifference | None:
+        context = info.context
+        found = await comparison.edition_diff(context.platform, context.subject, self.edition_key, against)
+        return EditionDifference.of(found) if found else None
+
+    @strawberry.field(description="Findings by your grouping method, at most 500 (目录检查).")
+    async def lint(self, info: Info, first: int) -> list[CatalogFinding]:
+        context = info.context
+        found = await comparison.edition_lint(context.platform, context.subject, self.edition_key)
+        return [CatalogFinding.of(one) for one in found[: max(0, min(first, LISTED_MOST))]]
+
+    @strawberry.field(description="Opinions you may read, newest first, at most 200 (病种意见).")
+    async def opinions(self, info: Info, group_code: str | None = None) -> list[GroupOpinion]:
+        context = info.context
+        views = await opinions.opinions(context.platform, context.subject, self.edition_key, group_code)
+        return [GroupOpinion.of(view) for view in views]
+
+    @strawberry.field(description="Answers to opinions on the edition before, given with this one (意见答复).")
+    async def opinion_answers(self, info: Info) -> list[OpinionAnswer]:
+        context = info.context
+        views = await opinions.answers(context.platform, context.subject, self.edition_key)
+        return [OpinionAnswer.of(view) for view in views]
+
+    @strawberry.field(description="Its withdrawal, proposed or approved; below the province only approved (目录撤回).")
+    async def withdrawal(self, info: Info) -> EditionWithdrawal | None:
+        context = info.context
+        view = await withdrawal.withdrawal(context.platform, context.subject, self.edition_key)
+        return EditionWithdrawal.of(view) if view else None
+
+    @strawberry.field(description="The latest preview by hospital and level, for the province's eyes (影响预演).")
+    async def preview(self, info: Info) -> list[PreviewRow]:
+        context = info.context
+        views = await preview.latest_preview(context.platform, context.subject, self.edition_key)
+        return [PreviewRow.of(view) for view in views]
+
     @strawberry.field(description="Groups in order of their codes, by prefix of the code or words in it (病种).")
     async def groups(
         self, info: Info, first: int, after: str | None = None, prefix: str = "", search: str = ""
@@ -372,6 +420,14 @@ class AreaOverlay(Node):
     total_before: str = strawberry.field(description="Σ score × n before, exact (调整前总分值).")
     total_after: str = strawberry.field(description="Σ score × n after, with the rounding of scores (调整后总分值).")
     overlay_key: strawberry.Private[uuid.UUID]
+
+    @strawberry.field(
+        description="Findings about it, at most 500: unknown groups, limits, changed rows (市级调整检查)."
+    )
+    async def lint(self, info: Info, first: int) -> list[CatalogFinding]:
+        context = info.context
+        found = await comparison.overlay_lint(context.platform, context.subject, self.overlay_key)
+        return [CatalogFinding.of(one) for one in found[: max(0, min(first, LISTED_MOST))]]
 
     @strawberry.field(description="The scores that differ from the province's (调整后分值).")
     async def scores(self, info: Info, first: int, after: str | None = None) -> Connection[OverlayScore]:

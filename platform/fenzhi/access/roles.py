@@ -52,6 +52,7 @@ class Duty(StrEnum):
     READ_CATALOG = "read_catalog"  # 查目录
     EDIT_CATALOG = "edit_catalog"  # 编制目录
     APPROVE_CATALOG = "approve_catalog"  # 审批发布目录
+    GIVE_OPINION = "give_opinion"  # 提出病种意见
     EDIT_OVERLAY = "edit_overlay"  # 编制市级调整
     APPROVE_OVERLAY = "approve_overlay"  # 审批市级调整
     READ_POLICY = "read_policy"  # 查政策参数
@@ -117,6 +118,7 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.READ_CATALOG: _EVERY_TENANT,
     Duty.EDIT_CATALOG: frozenset({_R.PROVINCE_CATALOG_EDITOR}),
     Duty.APPROVE_CATALOG: frozenset({_R.PROVINCE_CATALOG_APPROVER}),
+    Duty.GIVE_OPINION: frozenset({_R.HOSPITAL_SUBMITTER, _R.INTEGRATION_DEVELOPER}),
     Duty.EDIT_OVERLAY: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_OVERLAY: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.READ_POLICY: _EVERY_TENANT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fenzhi.services.acts import Platform
-from fenzhi.services.catalog import build, reference_costs
+from fenzhi.services.catalog import build, preview, reference_costs
 from fenzhi.services.jobs.execution import JobInHand
 
 
@@ -17,4 +17,13 @@ async def compute_references(_platform: Platform, job: JobInHand) -> None:
     await reference_costs.compute_reference_costs(job)
 
 
-HANDLERS = {build.BUILD_JOB: build_edition, reference_costs.REFERENCE_JOB: compute_references}
+async def preview_edition(_platform: Platform, job: JobInHand) -> None:
+    """Work a year's cases under a draft and under the edition in force (影响预演)."""
+    await preview.preview(job)
+
+
+HANDLERS = {
+    build.BUILD_JOB: build_edition,
+    reference_costs.REFERENCE_JOB: compute_references,
+    preview.PREVIEW_JOB: preview_edition,
+}

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import Row, func
@@ -25,6 +26,7 @@ from fenzhi.rules.refusals import Conflict, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.catalog.book import edition_row, load_edition
 from fenzhi.services.catalog.faults import document_faults, fault, moved, reason_faults, refuse, require_draft
+from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork, new_id
 
@@ -161,7 +163,7 @@ async def submit_edition(platform: Platform, editor: Subject, request: Request, 
     async def effect(uow: UnitOfWork) -> Answer:
         row = await _locked(uow, edition_id)
         require_draft(row)
-        await _checked(uow, row)
+        await _within_local_share(uow, row, await _checked(uow, row))
         if await catalog.change_edition(uow, edition_id, "draft", {"state": "in_review"}) != 1:
             raise moved()
         return {"type": "CatalogEdition", "id": str(edition_id)}
@@ -273,6 +275,27 @@ async def _checked(uow: UnitOfWork, row: Row[Any]) -> tuple[DiseaseGroup, ...]:
         )
     refuse(faults)
     return edition.groups
+
+
+async def _within_local_share(uow: UnitOfWork, row: Row[Any], groups: Sequence[DiseaseGroup]) -> None:
+    """Raises: DataRefused when local additions are a larger share of the groups than policy allows (地方新增占比)."""
+    local = sum(group.local_addition for group in groups)
+    if not local:
+        return
+    limit = (await resolved_policy(uow, row.effective_from)).optional_fraction("catalog.local_addition_share_limit")
+    if limit is not None and Fraction(local, len(groups)) > limit:
+        refuse(
+            [
+                fault(
+                    ("LOCAL_ADDITIONS_SHARE", "groups", f"{local} / {len(groups)}"),
+                    (
+                        f"地方新增病种 {local} 个，占比超过限度 {limit}。",
+                        f"{local} groups are local additions, a larger share than {limit}.",
+                    ),
+                    ("减少地方新增病种，或改用国家病种。", "Take some out, or use national groups."),
+                )
+            ]
+        )
 
 
 async def _content_sha256(uow: UnitOfWork, row: Row[Any], groups: Sequence[DiseaseGroup]) -> bytes:

@@ -270,3 +270,11 @@ def in_force(rows: Sequence[Row[Any]], on: date) -> Row[Any] | None:
     """The last row whose `effective_from` is not after a date."""
     found = [row for row in rows if row.effective_from <= on]
     return found[-1] if found else None
+
+
+async def hospital_codes(uow: UnitOfWork, hospital_ids: Sequence[int]) -> Mapping[int, str]:
+    """Codes of hospitals the scope sees, by id."""
+    rows = await uow.rows(
+        select(hospital.c.hospital_id, hospital.c.code).where(hospital.c.hospital_id.in_(hospital_ids))
+    )
+    return {row.hospital_id: row.code for row in rows}
