@@ -101,6 +101,20 @@ async def test_bands_are_paid_by_their_sources_pro_rata_when_short(world: World)
         "bonusFen": 18_000,
         "clearedFen": 1_018_000,
     }
+    query = """query($id: ID!) { clearingRun(id: $id) { surplus { poolFen clearedFen bookedAfterAuditFen surplusHospitals
+      hospitals { hospitalCode balanceFen } } } }"""
+    surplus = (await (await pool.clerk()).gql(query, {"id": found["id"]}))["clearingRun"]["surplus"]
+    assert (surplus["poolFen"], surplus["bookedAfterAuditFen"], surplus["surplusHospitals"]) == (
+        "2000000",
+        "1850000",
+        1,
+    )
+    assert surplus["hospitals"] == [
+        {"hospitalCode": a, "balanceFen": str(920_000 - 800_000)},
+        {"hospitalCode": b, "balanceFen": str(1_018_000 - 1_050_000)},
+    ]
+    mine = (await (await submitter(pool, b)).gql(query, {"id": found["id"]}))["clearingRun"]["surplus"]
+    assert (mine["poolFen"], [one["hospitalCode"] for one in mine["hospitals"]]) == (None, [b])
     assert found["accounts"]["drawn_from_adjustment"] == 10_000
     assert found["accounts"]["drawn_from_risk"] == 8_000
     assert await books(pool) == {

@@ -14,6 +14,7 @@ import strawberry
 from fenzhi.rules.clearing.causes import Cause
 from fenzhi.services.audit.sight import Sight
 from fenzhi.services.clearing import lookups, statement_acts
+from fenzhi.services.clearing.surplus import surplus_of
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
@@ -116,6 +117,25 @@ class ClearingManifest:
     payments: int = strawberry.field(description="Payments taken into account (计入拨付笔数).")
 
 
+@strawberry.type(description="Surplus or overspend of one hospital (机构结余).")
+class HospitalSurplus:
+    hospital_code: str = strawberry.field(description="Institution code (机构编码).")
+    cleared_fen: Fen = strawberry.field(description="Cleared, in fen (清算额，分).")
+    booked_after_audit_fen: Fen = strawberry.field(description="Booked less deductions, in fen (审核后记账，分).")
+    balance_fen: Fen = strawberry.field(description="Cleared − booked after audit; negative is overspend (结余，分).")
+
+
+@strawberry.type(description="The surplus statement of a year, of the hospitals you see (结余与超支情况).")
+class SurplusStatement:
+    pool_fen: Fen | None = strawberry.field(
+        description="What the region had to share; null below the city (可分配基金，分)."
+    )
+    cleared_fen: Fen = strawberry.field(description="Σ cleared, in fen (清算额合计，分).")
+    booked_after_audit_fen: Fen = strawberry.field(description="Σ booked after audit, in fen (审核后记账合计，分).")
+    surplus_hospitals: int = strawberry.field(description="How many keep a surplus (结余机构数).")
+    hospitals: list[HospitalSurplus] = strawberry.field(description="By hospital code (各机构).")
+
+
 @strawberry.type(description="One month pre-settled, one quarter or the year cleared of a fund pool (结算).")
 class ClearingRun(Node):
     area_code: str = strawberry.field(description="Code of the pooling area (统筹区).")
@@ -137,6 +157,27 @@ class ClearingRun(Node):
     summary: ClearingSummary | None = strawberry.field(description="What it came to, once computed (汇总).")
     manifest: ClearingManifest | None = strawberry.field(description="What it was computed from, once computed (清单).")
     view: strawberry.Private[lookups.RunView]
+
+    @strawberry.field(description="Year only: the surplus statement (结余与超支情况).")
+    async def surplus(self, info: Info) -> SurplusStatement | None:
+        found = await surplus_of(info.context.platform, info.context.subject, self.view.run_id)
+        if found is None:
+            return None
+        return SurplusStatement(
+            pool_fen=None if found.pool_fen is None else Fen(found.pool_fen),
+            cleared_fen=Fen(found.cleared_fen),
+            booked_after_audit_fen=Fen(found.booked_after_audit_fen),
+            surplus_hospitals=found.surplus_hospitals,
+            hospitals=[
+                HospitalSurplus(
+                    hospital_code=one.hospital_code,
+                    cleared_fen=Fen(one.cleared_fen),
+                    booked_after_audit_fen=Fen(one.booked_after_audit_fen),
+                    balance_fen=Fen(one.balance_fen),
+                )
+                for one in found.hospitals
+            ],
+        )
 
     @strawberry.field(description="Statements you may see, in order of hospital code (结算单).")
     async def statements(self, info: Info, first: int, after: str | None = None) -> Connection[HospitalStatement]:
