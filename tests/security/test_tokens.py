@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
+from fenzhi.cli.battery.factor_attacks import MONEY_FIELDS, try_lockout, try_second_factor
 from fenzhi.cli.battery.forger import Forger, Holder
+from fenzhi.cli.battery.issuer_attacks import try_issuers
 from fenzhi.cli.battery.stage import Keys, Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.battery.tokens import transports, try_forgeries, try_revocation
@@ -36,6 +38,27 @@ async def test_what_was_taken_away_is_gone_within_thirty_seconds(stage: Stage) -
     assert tally.failures == []
     assert tally.tried["revocation"] == 3
     assert max(tally.figures["revoked_after_s"].values()) < 8
+
+
+async def test_issuers_and_their_keys_are_believed_as_registered_and_no_further(stage: Stage) -> None:
+    tally = Tally()
+    await try_issuers(stage, tally, random.Random(3), 60)
+    assert tally.failures == []
+    assert tally.figures["readings_per_wave"]["readings"] == [1, 1, 1, 1, 1]
+    assert tally.figures["issuer_ended_after_s"] < 30
+
+
+async def test_five_failures_lock_an_address_and_an_account(stage: Stage) -> None:
+    tally = Tally()
+    await try_lockout(stage, tally)
+    assert tally.failures == []
+
+
+async def test_money_is_refused_without_a_second_factor_and_with_a_forged_one(stage: Stage) -> None:
+    tally = Tally()
+    await try_second_factor(stage, tally, 4)
+    assert tally.failures == []
+    assert set(tally.figures["second_factor_fields"]) >= MONEY_FIELDS
 
 
 def test_the_forger_can_make_a_good_token() -> None:

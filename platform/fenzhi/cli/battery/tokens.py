@@ -24,6 +24,8 @@ from fenzhi.cli.servers import ServerAddresses
 from fenzhi.services.registry.accounts import development_account
 
 REVOKED_WITHIN_S = 30.0
+STORM = 1_000
+"""Random key ids in one minute."""
 _PARAMETER = re.compile(r"\{\w+(?::\w+)?\}")
 _REQUEST_ID = re.compile(r'"requestId":"[^"]*"')
 _ASK = '{"query":"{ __typename }"}'
@@ -32,6 +34,9 @@ Headers = list[tuple[str, str]]
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
     """Forgeries for `rounds` holders (default all), then revocation (令牌测试组)."""
+    from fenzhi.cli.battery.factor_attacks import try_lockout, try_second_factor
+    from fenzhi.cli.battery.issuer_attacks import try_issuers
+
     tally = Tally()
     async with staged(addresses) as stage:
         await open_tenants(stage.cast)
@@ -41,6 +46,9 @@ async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
         for tenant, role in chosen[: rounds or None]:
             await try_forgeries(stage, tally, rng, tenant, role)
         await try_revocation(stage, tally)
+        await try_issuers(stage, tally, rng, STORM)
+        await try_lockout(stage, tally)
+        await try_second_factor(stage, tally, seed)
     return tally
 
 
@@ -80,12 +88,12 @@ async def try_forgeries(stage: Stage, tally: Tally, rng: random.Random, tenant: 
     paths = transports()
     for token in (forger.good(), forger.good_rotated()):
         for method, path in paths:
-            answer = await _send(stage, method, path, [("authorization", f"Bearer {token}")])
+            answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
             tally.saw("control", answer.status_code not in (401, 500), f"{method} {path} → {answer.status_code}")
     for name, token in forger.all():
         for method, path in paths:
-            answer = await _send(stage, method, path, [("authorization", f"Bearer {token}")])
-            _judge(tally, f"{method} {path}", name, answer)
+            answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
+            judge(tally, f"{method} {path}", name, answer)
             await forgive(stage)
     good = forger.good()
     for name, headers, query in (
@@ -101,7 +109,7 @@ async def try_forgeries(stage: Stage, tally: Tally, rng: random.Random, tenant: 
         ("two headers, bad first", [("authorization", "Bearer x"), ("authorization", f"Bearer {good}")], ""),
     ):
         for method, path in paths:
-            _judge(tally, f"{method} {path}", name, await _send(stage, method, path + query, headers))
+            judge(tally, f"{method} {path}", name, await send(stage, method, path + query, headers))
 
 
 _addresses = itertools.count(1)
@@ -113,7 +121,8 @@ def fresh_address() -> str:
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-async def _send(stage: Stage, method: str, path: str, headers: Headers, address: str = "") -> httpx.Response:
+async def send(stage: Stage, method: str, path: str, headers: Headers, address: str = "") -> httpx.Response:
+    """One request to the first instance, from an address of its own unless one is named (发送)."""
     body = _ASK if method in ("POST", "PUT") else None
     own = [("content-type", "application/json"), (ADDRESS_HEADER, address or fresh_address())]
     return await stage.cast.http.request(method, path, headers=[*headers, *own], content=body)
@@ -128,7 +137,7 @@ async def forgive(stage: Stage) -> None:
 _REFUSAL = '{"error":{"code":"UNAUTHENTICATED","message":"未提供有效的访问令牌。","messageEn":"No valid access token.","hint":"",}}'
 
 
-def _judge(tally: Tally, target: str, name: str, answer: httpx.Response) -> None:
+def judge(tally: Tally, target: str, name: str, answer: httpx.Response) -> None:
     """401, and word for word what every other forgery is answered."""
     alike = not answer.content or _REQUEST_ID.sub("", answer.text) == _REFUSAL
     holds = answer.status_code == 401 and alike and answer.headers.get("www-authenticate") == "Bearer"
@@ -165,7 +174,7 @@ async def try_revocation(stage: Stage, tally: Tally) -> None:
     waiting: dict[str, Headers] = {}
     for name, tenant, role, act in cases:
         headers = list((await stage.cast.actor(tenant, role).headers()).items())
-        before = await _send(stage, "POST", "/graphql", headers)
+        before = await send(stage, "POST", "/graphql", headers)
         tally.saw("revocation control", before.status_code == 200, f"{name}: {before.status_code}")
         subject, _epoch = await development_account(database, tenant, role)
         await act(tenant, role, subject)
@@ -174,10 +183,10 @@ async def try_revocation(stage: Stage, tally: Tally) -> None:
     took: dict[str, float] = {}
     while waiting and time.monotonic() - began < REVOKED_WITHIN_S:
         for name in list(waiting):
-            if (await _send(stage, "POST", "/graphql", waiting[name])).status_code == 401:
+            if (await send(stage, "POST", "/graphql", waiting[name])).status_code == 401:
                 took[name] = round(time.monotonic() - began, 2)
                 for method, path in transports():
-                    _judge(tally, f"{method} {path}", name, await _send(stage, method, path, waiting[name]))
+                    judge(tally, f"{method} {path}", name, await send(stage, method, path, waiting[name]))
                 del waiting[name]
         await asyncio.sleep(0.1)
     for name, *_ in cases:
