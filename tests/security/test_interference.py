@@ -28,7 +28,7 @@ def test_ids_of_time_and_chance_moments_and_hashes_are_looked_away_from(signatur
     assert first == second
     assert first == (
         '{"id": "<Batch:<uuid>>", "path": "/v1/batches/<Batch:<uuid>>/parts/", "at": "<moment>", "sha": "<hash>", '
-        '"cursor": "<cursor ["<uuid>"]>"}'
+        '"cursor": "<cursor [\'<uuid>\']>"}'
     )
 
 

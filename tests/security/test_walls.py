@@ -23,6 +23,7 @@ async def test_every_kind_of_weakened_wall_is_seen(own_database: ServerAddresses
         "policy or true",
         "policy or not false",
         "policy for all",
+        "half dropped",
         "level unbound",
         "wall disabled",
         "wall not forced",

@@ -17,6 +17,7 @@ from sqlalchemy import Table
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.store.tables import TableClass, metadata
+from fenzhi.store.wall_halves import HALVES, beyond_the_scope, has_half
 
 _ROLES = tuple(role.value for role in DatabaseRole)
 _OUTSIDE_TENANCY = frozenset({"alembic_version"})
@@ -187,6 +188,11 @@ def _policy_probes(name: str, policies: list[Any], grants: list[Any]) -> Iterato
             and not any(_WAY_AROUND.search(text) for text in texts)
         )
         yield Probe(name, roles[0], f"policy {policy['policyname']} is bound to the scope", bound)
+        for command, asked in _conditions(policy):
+            halved = has_half(name, command, roles[0], asked)
+            yield Probe(name, roles[0], f"policy {policy['policyname']} asks beyond the scope what is declared", halved)
+            declared_half = (name, command, roles[0]) in HALVES or not beyond_the_scope(asked)
+            yield Probe(name, roles[0], f"policy {policy['policyname']} asks nothing undeclared", declared_half)
         if policy["cmd"] in ("INSERT", "UPDATE"):
             yield Probe(
                 name, roles[0], f"policy {policy['policyname']} checks new rows", policy["with_check"] is not None
@@ -200,6 +206,14 @@ def _policy_probes(name: str, policies: list[Any], grants: list[Any]) -> Iterato
             else:
                 is_owner = grant["grantee"] not in ("public", "fenzhi_app")
                 yield Probe(name, grant["grantee"], f"{grant['command']} is granted to roles only", is_owner)
+
+
+def _conditions(policy: Any) -> Iterator[tuple[str, str]]:
+    """What a policy asks of rows it reads or changes, or adds; and of changed rows afterwards (策略条件)."""
+    if policy["qual"] is not None:
+        yield policy["cmd"], policy["qual"]
+    if policy["with_check"] is not None:
+        yield policy["cmd"] if policy["qual"] is None else f"{policy['cmd']} CHECK", policy["with_check"]
 
 
 async def _invoker_view(owner: Any, name: str) -> bool:

@@ -31,6 +31,7 @@ class Section(StrEnum):
     CONCURRENCY = "concurrency"
     INTERFERENCE = "interference"
     WALLS = "walls"
+    DELIVERY = "delivery"
     KILLS = "kills"
     AUDIT = "audit"
     RESTORE = "restore"

@@ -37,7 +37,7 @@ def _bearer(token: str) -> Headers:
 
 async def try_lockout(stage: Stage, tally: Tally) -> None:
     """By address and by account: the failure after the fifth finds the door shut, on every transport; nobody else's door."""
-    tenant, role = "990100", Role.CITY_SETTLEMENT_APPROVER
+    tenant, role = "990100", Role.CITY_SETTLEMENT_CLERK
     subject, epoch = await development_account(stage.platform.database, tenant, role)
     holder = Holder(subject, tenant, role.value, epoch, "980100", Role.COUNTY_AUDITOR.value)
     forger = Forger(stage.keys, holder, random.Random(7))
@@ -63,7 +63,7 @@ async def try_lockout(stage: Stage, tally: Tally) -> None:
     answer = await send(stage, "POST", "/graphql", _bearer(forger.good()), quiet)
     tally.saw("ended tokens lock nobody", answer.status_code == 200, f"{answer.status_code}")
     for number in range(FAILURES_MOST):
-        stolen = forger.signed(claims=forger.claims(role=Role.CITY_SETTLEMENT_CLERK.value))
+        stolen = forger.signed(claims=forger.claims(role=Role.CITY_SETTLEMENT_APPROVER.value))
         answer = await send(stage, "POST", "/graphql", _bearer(stolen))
         judge(tally, "failures of an account", f"number {number}", answer)
     fresh = forger.good()
@@ -71,7 +71,7 @@ async def try_lockout(stage: Stage, tally: Tally) -> None:
         answer = await send(stage, method, path, _bearer(fresh))
         is_shut = answer.status_code == 429 and (not answer.content or "LOCKED_OUT" in answer.text)
         tally.saw("account locked", is_shut, f"{method} {path} → {answer.status_code} {answer.text[:200]}")
-    other = await stage.cast.actor(tenant, Role.CITY_SETTLEMENT_CLERK).raw("{ __typename }")
+    other = await stage.cast.actor(tenant, Role.CITY_SYSTEM_ADMINISTRATOR).raw("{ __typename }")
     tally.saw("other accounts open", "data" in other, str(other)[:200])
     await _unlocked(stage, tally, subject, tenant, fresh)
 

@@ -3,26 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from fenzhi.access.development_issuer import issue_development_token
 from fenzhi.access.roles import Role
 from fenzhi.cli.battery.stage import Stage, open_tenants, staged
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.flow.client import Actor, fresh_key
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.services.registry.accounts import development_account
 
-STEPS = 1_000
+STEPS = 2_000
+"""Of twenty steps twelve are retries, so more than a thousand."""
 TENANTS = ("H99010001", "H99012201", "H98010001")
 _CREATE = "mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id } userErrors { code } } }"
 _ABANDON = "mutation($i: BatchAbandonInput!) { batchAbandon(input: $i) { batch { id } userErrors { code } } }"
 _BATCHES = "query($after: String) { batches(first: 100, after: $after) { nodes { id state label } pageInfo { hasNextPage endCursor } } }"
 WAYS = (
-    "new", "again", "again elsewhere", "again by header", "again with a token anew", "twins", "twins elsewhere", "other body",
-    "other tenant", "other operation", "after abandoning", "bad key",
+    "new", "retry", "retry", "retry", "retry", "twins", "retry", "twins elsewhere", "retry", "other body", "retry",
+    "other tenant", "retry", "other operation", "retry", "after abandoning", "retry", "bad key", "retry", "retry",
 )  # fmt: skip
-"""Ways to send a request (发送方式)."""
+"""Ways to send a request (发送方式); most are retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One way to retry a request that was carried out (重试方式)."""
+
+    instance: int
+    """Which API instance gets it."""
+    by_header: bool
+    """The key in the header instead of the input."""
+    token: str
+    """The token kept, made anew, or made anew with one factor only."""
+    spelled: str
+    """The same JSON as sent first, its fields in another order, or with characters escaped."""
+    times: int
+    at_once: bool
+
+
+RETRIES = tuple(
+    Retry(*way)
+    for way in itertools.product(
+        (0, 1),
+        (False, True),
+        ("kept", "anew", "one factor"),
+        ("plain", "reordered", "escaped"),
+        (1, 2, 4),
+        (False, True),
+    )
+    if way[4] > 1 or not way[5]
+)
+"""Every way of retrying (全部重试方式): 180 of them."""
 
 
 @dataclass
@@ -48,8 +84,13 @@ async def try_retries(stage: Stage, tally: Tally, seed: int, steps: int) -> None
     rng = random.Random(seed)
     model = Model()
     before = {tenant: len(await _batches(stage, tenant)) for tenant in TENANTS}
+    waiting: list[Retry] = []
     for number in range(steps):
         way = WAYS[number % len(WAYS)] if model.done else "new"
+        if way == "retry":
+            waiting = waiting or rng.sample(RETRIES, len(RETRIES))
+            await _retry(stage, tally, rng, model, waiting.pop())
+            continue
         await _step(stage, tally, rng, model, way)
     for tenant in TENANTS:
         found = await _batches(stage, tenant)
@@ -75,15 +116,6 @@ async def _step(stage: Stage, tally: Tally, rng: random.Random, model: Model, wa
     (tenant, key), (label, batch) = rng.choice(list(model.done.items()))
     actor, elsewhere = _actor(stage, tenant), _actor(stage, tenant, 1)
     match way:
-        case "again":
-            answers = [await _create(actor, key, label) for _ in range(rng.randrange(1, 4))]
-        case "again elsewhere":
-            answers = [await _create(elsewhere, key, label)]
-        case "again by header":
-            answers = [await _create(actor, "", label, header=key)]
-        case "again with a token anew":
-            actor._made_at = -1e9
-            answers = [await _create(actor, key, label)]
         case "twins" | "twins elsewhere":
             await _twins(tally, rng, model, way, tenant, [actor, elsewhere if way == "twins elsewhere" else actor])
             return
@@ -117,6 +149,45 @@ async def _step(stage: Stage, tally: Tally, rng: random.Random, model: Model, wa
             return
     for answer in answers:
         tally.saw(way, _id(answer) == batch and not _codes(answer), f"{answer} for {batch}")
+
+
+async def _retry(stage: Stage, tally: Tally, rng: random.Random, model: Model, way: Retry) -> None:
+    """Send a request that was carried out once more in one way: the same answer, or that a twin is in flight, never anything else."""
+    (tenant, key), (label, batch) = rng.choice(list(model.done.items()))
+    actor = _actor(stage, tenant, way.instance)
+    headers = {"idempotency-key": key} if way.by_header else {}
+    if way.token != "kept":
+        headers["authorization"] = f"Bearer {await _token(stage, tenant, has_second_factor=way.token == 'anew')}"
+    order = {"idempotencyKey": "" if way.by_header else key, "purpose": "LISTS", "mode": "PARTIAL", "label": label}
+    body: dict[str, Any] = {"query": _CREATE, "variables": {"i": order}}
+    if way.spelled == "reordered":
+        body = {"variables": {"i": dict(reversed(order.items()))}, "query": _CREATE}
+    content = json.dumps(body, ensure_ascii=way.spelled == "escaped").encode()
+
+    async def once() -> dict[str, Any]:
+        sent = {"content-type": "application/json", **headers}
+        if "authorization" not in sent:
+            sent |= await actor.headers()
+        response = await actor.http.request("POST", "/graphql", headers=sent, content=content)
+        return dict((response.json().get("data") or {}).get("batchCreate") or {})
+
+    if way.at_once:
+        answers = await asyncio.gather(*(once() for _ in range(way.times)))
+    else:
+        answers = [await once() for _ in range(way.times)]
+    for answer in answers:
+        is_same = _id(answer) == batch and not _codes(answer)
+        is_twin = way.at_once and _id(answer) is None and _codes(answer) == ["IDEMPOTENCY_IN_FLIGHT"]
+        tally.saw("retry", is_same or is_twin, f"{way}: {answer} for {batch}")
+    tally.figures["retries"] = tally.figures.get("retries", 0) + 1
+
+
+async def _token(stage: Stage, tenant: str, *, has_second_factor: bool) -> str:
+    role = Role.HOSPITAL_SUBMITTER
+    subject, epoch = await development_account(stage.platform.database, tenant, role)
+    return issue_development_token(
+        stage.keys.elliptic, subject, tenant, role.value, epoch, has_second_factor=has_second_factor
+    ).token
 
 
 async def _twins(tally: Tally, rng: random.Random, model: Model, way: str, tenant: str, actors: list[Actor]) -> None:

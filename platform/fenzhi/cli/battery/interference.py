@@ -5,30 +5,41 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any
 
+import httpx
 from graphql import build_schema
 
 from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
+from fenzhi.cli.battery.published_aggregates import PUBLISHED_AGGREGATES
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.demo import steps
 from fenzhi.cli.demo.sources import DemoSource
+from fenzhi.cli.flow.client import Actor
 from fenzhi.cli.probes import stage as probe_stage
 from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
 from fenzhi.cli.probes.judge import filled
+from fenzhi.cli.probes.paths import OPEN_PATHS
 from fenzhi.cli.probes.world import ProbedWorld, Tenant
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.trial_servers import sibling_database
 from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
 
 AREA = "990100"
 """The reader's area; everything else differs."""
+NODE_OF_PARAMETER = {"batch": "Batch", "edition": "CatalogEdition", "job_id": "Job"}
+"""Parameter of a path → the node type its id names (路径参数)."""
+_PLACE = re.compile(r"\{\w+(?::\w+)?\}")
 EACH = 3
 """Objects of each kind that are asked for by id."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
@@ -39,14 +50,40 @@ _ID = re.compile(r"[A-Z][A-Za-z]+:[ -~]+$")
 
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
-    """Both worlds, one after the other, on databases of their own (互不干扰测试组)."""
+    """Four worlds, one after the other, on databases of their own (互不干扰测试组)."""
     del rounds
     tally = Tally()
-    with sibling_database(addresses, "first") as one, sibling_database(addresses, "second") as other:
-        first = await answers_of(one, seed, is_other=False)
-        second = await answers_of(other, seed, is_other=True)
-    compare(tally, first, second)
+    found: dict[Change, Answers] = {}
+    for change in Change:
+        with sibling_database(addresses, change.value) as one:
+            found[change] = await answers_of(one, seed, change)
+    first = found[Change.NOTHING]
+    compare(tally, chosen(first, INSIDE), chosen(found[Change.OUTSIDE], INSIDE))
+    compare(tally, chosen(first, PROVINCIAL), chosen(found[Change.OTHER_PROVINCE], PROVINCIAL))
+    compare_but_aggregates(tally, chosen(first, LOWEST), chosen(found[Change.SIBLINGS], LOWEST))
     return tally
+
+
+class Change(StrEnum):
+    """What is otherwise than in the first world (差异范围)."""
+
+    NOTHING = "first"
+    OUTSIDE = "outside"
+    """Every tenant outside the area, in both provinces."""
+    OTHER_PROVINCE = "province"
+    """The other province alone."""
+    SIBLINGS = "siblings"
+    """The other hospitals and counties of the area."""
+
+
+INSIDE = frozenset({TenantKind.CITY, TenantKind.COUNTY, TenantKind.HOSPITAL})
+PROVINCIAL = frozenset({TenantKind.PROVINCE})
+LOWEST = frozenset({TenantKind.COUNTY, TenantKind.HOSPITAL})
+
+
+def chosen(answers: Answers, levels: frozenset[TenantKind]) -> Answers:
+    """The answers to readers of some levels (按层级选取)."""
+    return {place: text for place, text in answers.items() if KIND_OF_ROLE[Role(place[0])] in levels}
 
 
 Answers = dict[tuple[str, str, str, int], str]
@@ -67,10 +104,51 @@ def _difference(mine: str, theirs: str) -> str:
     return f"…{mine[max(0, at - 60) : at + 60]}… but …{theirs[max(0, at - 60) : at + 60]}…"
 
 
-async def answers_of(addresses: ServerAddresses, seed: int, *, is_other: bool) -> Answers:
-    """Build a world and ask everything as every reader of the area (建立并查询)."""
+def compare_but_aggregates(tally: Tally, first: Answers, second: Answers) -> None:
+    """Every answer alike but for the registered aggregates; each registered one must differ somewhere, or it is none."""
+    tally.saw("same questions", first.keys() == second.keys(), str(first.keys() ^ second.keys())[:300])
+    differing: set[str] = set()
+    for place in sorted(first.keys() & second.keys()):
+        fields = differing_fields(first[place], second[place])
+        differing |= fields
+        beyond = sorted(fields - PUBLISHED_AGGREGATES.keys())
+        why = f"{place}: {beyond} {_difference(first[place], second[place])}" if beyond else ""
+        tally.saw(f"siblings, {place[0]}", not beyond, why)
+    for field in sorted(PUBLISHED_AGGREGATES):
+        tally.saw(
+            "registered aggregate differs", field in differing, f"{field} never differed: {PUBLISHED_AGGREGATES[field]}"
+        )
+    tally.figures |= {"sibling_answers": len(first), "aggregates_seen": sorted(differing & PUBLISHED_AGGREGATES.keys())}
+
+
+def differing_fields(first: str, second: str) -> set[str]:
+    """The fields, as `Type.field`, in which two answers differ (差异字段); `text` where an answer is no JSON object."""
+    if first == second:
+        return set()
+    try:
+        one, other = json.loads(first), json.loads(second)
+    except ValueError:
+        return {"text"}
+    return set(_walk(one, other, "answer"))
+
+
+def _walk(one: Any, other: Any, name: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        kind = one.get("__typename", name)
+        for field in one:
+            inner = f"{kind}.{field}" if kind != "answer" else "answer"
+            yield from _walk(one[field], other[field], inner)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for mine, theirs in zip(one, other, strict=True):
+            yield from _walk(mine, theirs, name)
+    elif one != other:
+        yield name
+
+
+async def answers_of(addresses: ServerAddresses, seed: int, change: Change) -> Answers:
+    """Build a world and ask everything as every reader of the province, fields and files (建立并查询)."""
     found: Answers = {}
-    async with world_of(addresses, seed, is_other=is_other) as world:
+    async with world_of(addresses, seed, change) as world:
         from fenzhi_graphql.print_schema import schema_text
 
         asked = [q for q in questions(build_schema(schema_text())) if q.operation == "query"]
@@ -81,21 +159,63 @@ async def answers_of(addresses: ServerAddresses, seed: int, *, is_other: bool) -
                     variables = filled(question, values)
                     text = json.dumps(await actor.raw(question.document, variables), ensure_ascii=False, sort_keys=True)
                     found[role.value, tenant, question.field, number] = normalized(text)
+            async for path, number, text in files_of(world, actor, tenant):
+                found[role.value, tenant, path, number] = text
     return found
 
 
+async def files_of(world: ProbedWorld, actor: Actor, tenant: str) -> AsyncIterator[tuple[str, int, str]]:
+    """Every path that gives something away, for own objects and for a sibling's (下载与事件流): what it answers, as text."""
+    from fenzhi_graphql.app import routes
+
+    for route in routes(b""):
+        wanted = next(
+            (NODE_OF_PARAMETER[p] for p in getattr(route, "param_convertors", {}) if p in NODE_OF_PARAMETER), ""
+        )
+        if "GET" not in (getattr(route, "methods", None) or ()) or route.path in OPEN_PATHS:
+            continue
+        ids = _ids(world, _kin(world, tenant), wanted)[:EACH] if wanted else [""]
+        strangers = [t for t in world.tenants if world.relation(tenant, t) == "sibling"]
+        for number, id_ in enumerate([*ids, *_ids(world, set(strangers), wanted)[:1]] if wanted else ids):
+            path = _PLACE.sub(id_ or "1", route.path)
+            answer = await actor.send("GET", path)
+            yield route.path, number, f"{answer.status_code} {normalized(_as_text(answer))}"
+
+
+def _as_text(answer: httpx.Response) -> str:
+    """The bytes of an answer as text; a workbook is its sheets, without the moment it was written."""
+    if not answer.content.startswith(b"PK"):
+        return answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        names = sorted(n for n in book.namelist() if n != "docProps/core.xml")
+        return "\n".join(f"{n} {book.read(n).decode('utf-8', 'replace')}" for n in names)
+
+
 def readers(world: ProbedWorld) -> list[tuple[str, Role]]:
-    """Every role below the province in the area: the city, its first county, one hospital in it and one outside."""
-    inside = [t for t in world.tenants.values() if AREA in (t.code, *world.ancestors(t.code))]
-    chosen: dict[tuple[TenantKind, bool], str] = {}
+    """Every role of the province: the province itself, the city, its first county, one hospital in it and one outside."""
+    province = world.tenants[AREA].parent
+    inside = [t for t in world.tenants.values() if AREA in (t.code, *world.ancestors(t.code)) or t.code == province]
+    chosen_: dict[tuple[TenantKind, bool], str] = {}
     for tenant in sorted(inside, key=lambda t: t.code):
-        chosen.setdefault((tenant.kind, world.tenants[tenant.parent].kind is TenantKind.COUNTY), tenant.code)
+        is_under = tenant.parent in world.tenants and world.tenants[tenant.parent].kind is TenantKind.COUNTY
+        chosen_.setdefault((tenant.kind, is_under), tenant.code)
     return [
         (code, role)
-        for (kind, _), code in chosen.items()
+        for (kind, _), code in chosen_.items()
         for role, level in KIND_OF_ROLE.items()
         if level is kind and role is not Role.INTEGRATION_DEVELOPER
     ]
+
+
+def kept_of(plan: ProvincePlan) -> frozenset[str]:
+    """The hospitals of the area that stand still when its others change (保持不变的医院): those whose readers are asked.
+
+    The first county's, and the first hospital outside any county.
+    """
+    mine = sorted((h for h in plan.hospitals if h.city_code == AREA), key=lambda h: h.code)
+    county = min(c.code for c in plan.counties if c.city_code == AREA)
+    alone = next((h.code for h in mine if h.county_code is None), "")
+    return frozenset({h.code for h in mine if h.county_code == county} | {alone})
 
 
 def _fillings(world: ProbedWorld, tenant: str, question: Question) -> Iterator[dict[IdSlot, str]]:
@@ -103,28 +223,29 @@ def _fillings(world: ProbedWorld, tenant: str, question: Question) -> Iterator[d
     if not question.id_slots:
         yield {}
         return
-    own = {tenant, *world.descendants(tenant)}
+    own = _kin(world, tenant)
     for number in range(EACH):
         values: dict[IdSlot, str] = {}
         for slot in question.id_slots:
             if slot.node_type.startswith("code:"):
                 values[slot] = tenant
                 continue
-            ids = sorted(
-                (
-                    i
-                    for t, of in world.objects.items()
-                    if t == slot.node_type
-                    for owner, owned in of.items()
-                    if owner in own
-                    for i in owned
-                ),
-                key=_key,
-            )
+            ids = _ids(world, own, slot.node_type)
             if number < len(ids):
                 values[slot] = ids[number]
         if len(values) == len(question.id_slots):
             yield values
+
+
+def _kin(world: ProbedWorld, tenant: str) -> set[str]:
+    """A tenant, those below it and those above it."""
+    return {tenant, *world.descendants(tenant), *world.ancestors(tenant)}
+
+
+def _ids(world: ProbedWorld, owners: set[str], node_type: str) -> list[str]:
+    """The objects of a type that some tenants own, in order of key."""
+    of_type = world.objects.get(node_type, {})
+    return sorted((i for owner, owned in of_type.items() if owner in owners for i in owned), key=_key)
 
 
 def _key(global_id: str) -> str:
@@ -143,7 +264,8 @@ def normalized(text: str) -> str:
         id_, keys = raw.decode("utf-8", "replace"), raw[12:].decode("utf-8", "replace")
         if _ID.match(id_):
             return f"<{_plain(id_)}>"
-        return f"<cursor {_plain(keys)}>" if keys.startswith("[") and keys.endswith("]") else match[0]
+        shown = _plain(keys).replace('"', "'")
+        return f"<cursor {shown}>" if keys.startswith("[") and keys.endswith("]") else match[0]
 
     return _plain(_TOKEN.sub(token, _HASH.sub("<hash>", text)))
 
@@ -153,8 +275,8 @@ def _plain(text: str) -> str:
 
 
 @asynccontextmanager
-async def world_of(addresses: ServerAddresses, seed: int, *, is_other: bool) -> AsyncIterator[ProbedWorld]:
-    """One world: the reader's province by the seed; outside the area, and in the other province, as `is_other` says."""
+async def world_of(addresses: ServerAddresses, seed: int, change: Change) -> AsyncIterator[ProbedWorld]:
+    """One world: both provinces by the seed, but for the change."""
     from fenzhi_migrations.upgrade import upgrade_to_head
 
     await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
@@ -168,8 +290,10 @@ async def world_of(addresses: ServerAddresses, seed: int, *, is_other: bool) -> 
             tenants: dict[str, Tenant] = {}
             async with probe_stage._worker(platform, addresses.redis_url):
                 for prefix in ("99", "98"):
-                    source = probe_stage._source(prefix, seed + (7 if is_other and prefix == "98" else 0))
-                    source = _changed(source) if is_other and prefix == "99" else source
+                    is_new = prefix == "98" and change in (Change.OUTSIDE, Change.OTHER_PROVINCE)
+                    source = probe_stage._source(prefix, seed + (7 if is_new else 0))
+                    if prefix == "99" and change in (Change.OUTSIDE, Change.SIBLINGS):
+                        source = _changed(source, is_inside=change is Change.SIBLINGS)
                     await probe_stage._perform(cast, source, is_sandbox=prefix == "98")
                     tenants |= probe_stage._tenants(source.plan)
             tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
@@ -180,22 +304,23 @@ async def world_of(addresses: ServerAddresses, seed: int, *, is_other: bool) -> 
         steps.AT_ONCE = at_once
 
 
-def _changed(source: DemoSource) -> DemoSource:
-    """The province with another name for everybody outside the area, and half of their lists."""
+def _changed(source: DemoSource, *, is_inside: bool) -> DemoSource:
+    """The province with another name for everybody outside the area, or for the area's others, and half of their lists."""
     plan = source.plan
-    outside = {h.code for h in plan.hospitals if h.city_code != AREA}
+    kept = kept_of(plan) if is_inside else frozenset(h.code for h in plan.hospitals if h.city_code == AREA)
+    others = {h.code for h in plan.hospitals if (h.city_code == AREA) is is_inside and h.code not in kept}
+    counties = {h.county_code for h in plan.hospitals if h.code in kept}
+    touched = others | {c.code for c in plan.counties if (c.city_code == AREA) is is_inside and c.code not in counties}
+    touched |= set() if is_inside else {c.code for c in plan.cities if c.code != AREA}
 
     def renamed(things: Any) -> Any:
-        return tuple(
-            dataclasses.replace(t, name=f"{t.name}（乙）") if AREA not in (t.code, getattr(t, "city_code", "")) else t
-            for t in things
-        )
+        return tuple(dataclasses.replace(t, name=f"{t.name}（乙）") if t.code in touched else t for t in things)
 
     def lists() -> Iterator[tuple[str, bytes]]:
-        kept = 0
+        seen = 0
         for code, line in source.lists():
-            kept += code in outside
-            if code not in outside or kept % 2:
+            seen += code in others
+            if code not in others or seen % 2:
                 yield code, line
 
     changed = dataclasses.replace(
