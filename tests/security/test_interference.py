@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from fenzhi.cli.battery.interference import compare, normalized
+from fenzhi.cli.battery.interference import compare, compare_but_aggregates, differing_fields, normalized
+from fenzhi.cli.battery.published_aggregates import PUBLISHED_AGGREGATES
 from fenzhi.cli.battery.tally import Tally
 
 ONE, OTHER = "01a200b0-877c-7573-9b60-495e52fcba20", "01a200b1-b98e-743f-9ffb-152617f84bb7"
@@ -50,3 +51,21 @@ def test_a_difference_and_a_missing_answer_are_failures() -> None:
     same = Tally()
     compare(same, {place: "a"}, {place: "a"})
     assert same.failures == []
+
+
+def test_only_registered_aggregates_may_differ_and_each_of_them_must() -> None:
+    def answer(fund: str, name: str) -> str:
+        return f'{{"data": {{"__typename": "Payment", "amountFen": "{fund}", "hospitalCode": "{name}"}}}}'
+
+    assert differing_fields(answer("1", "H1"), answer("1", "H1")) == set()
+    assert differing_fields(answer("1", "H1"), answer("2", "H1")) == {"Payment.amountFen"}
+    assert differing_fields(answer("1", "H1"), answer("2", "H2")) == {"Payment.amountFen", "Payment.hospitalCode"}
+    assert differing_fields("no JSON", "none either") == {"text"}
+    place = ("hospital_viewer", "H1", "payments", 0)
+    tally = Tally()
+    compare_but_aggregates(tally, {place: answer("1", "H1")}, {place: answer("2", "H1")})
+    assert len(tally.failures) == len(PUBLISHED_AGGREGATES) - 1
+    assert all("never differed" in failure for failure in tally.failures)
+    worse = Tally()
+    compare_but_aggregates(worse, {place: answer("1", "H1")}, {place: answer("2", "H2")})
+    assert [f for f in worse.failures if "Payment.hospitalCode" in f and "never" not in f]

@@ -137,7 +137,10 @@ def _walk(one: Any, other: Any, name: str) -> Iterator[str]:
         kind = one.get("__typename", name)
         for field in one:
             inner = f"{kind}.{field}" if kind != "answer" else "answer"
-            yield from _walk(one[field], other[field], inner)
+            if inner in PUBLISHED_AGGREGATES and one[field] != other[field]:
+                yield inner  # Registered whole, with whatever is inside it.
+            else:
+                yield from _walk(one[field], other[field], inner)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for mine, theirs in zip(one, other, strict=True):
             yield from _walk(mine, theirs, name)

@@ -9,5 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-PUBLISHED_AGGREGATES: Mapping[str, str] = {}
+_POOL = "a total of the whole pool, published with its run"
+_VALUE = "the point value of the pool: its fund over everybody's points"
+_SHARE = "the hospital's own money: its points priced by the pool's point value"
+
+PUBLISHED_AGGREGATES: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "ClearingAccount.fen",
+            "ClearingManifest.caseCount",
+            "ClearingSummary.bookedFen",
+            "ClearingSummary.cases",
+            "ClearingSummary.costFen",
+            "ClearingSummary.fundRatio",
+            "ClearingSummary.grossFen",
+            "ClearingSummary.pending",
+            "ClearingSummary.pendingCases",
+            "ClearingSummary.points",
+            "ClearingSummary.poolFen",
+        ),
+        _POOL,
+    ),
+    **dict.fromkeys(
+        (
+            "ClearingSummary.pointValuePrinted",
+            "PointValue.bookedFen",
+            "PointValue.costFen",
+            "PointValue.points",
+            "PointValue.printed",
+            "StepValue.value",
+        ),
+        _VALUE,
+    ),
+    **dict.fromkeys(
+        (
+            "HospitalStatement.clearedFen",
+            "HospitalStatement.defaultShareFen",
+            "HospitalStatement.depositPostingFen",
+            "HospitalStatement.depositTargetFen",
+            "HospitalStatement.depositWithheldFen",
+            "HospitalStatement.grossFen",
+            "HospitalStatement.methodShareFen",
+            "HospitalStatement.payableFen",
+            "HospitalStatement.pricedShareFen",
+            "HospitalStatement.printedFen",
+            "HospitalStatement.remainderFen",
+            "HospitalStatement.transferFen",
+            "Payment.amountFen",
+            "StatementCase.shareFen",
+        ),
+        _SHARE,
+    ),
+}
 """`Type.field` of the API → why it depends on the whole pool (字段与理由)."""
