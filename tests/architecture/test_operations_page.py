@@ -50,7 +50,7 @@ def test_every_setting_it_names_is_one() -> None:
 def test_every_command_it_names_exists() -> None:
     root = get_command(app)
     commands = dict(getattr(root, "commands"))  # noqa: B009
-    for words in re.findall(r"(?:`|\s|/bin/)fenzhi ((?:[a-z]+ ?){1,2})", TEXT):
+    for words in re.findall(r"(?:`|\s|/bin/)fenzhi ((?:[a-z][a-z-]* ?){1,2})", TEXT):
         first, _, second = words.strip().partition(" ")
         assert first in commands, words
         below = getattr(commands[first], "commands", None)
