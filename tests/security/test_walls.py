@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+import asyncpg
+
 from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.battery.walls import try_permissions, try_walls
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.store.wall_check import undeclared_halves
 
 SEED = int(os.environ.get("FENZHI_TEST_SEED", "20261122"))
 
@@ -30,6 +33,14 @@ async def test_every_kind_of_weakened_wall_is_seen(own_database: ServerAddresses
         "granted to the login",
         "granted to everybody",
     }
+
+
+async def test_every_half_of_a_wall_is_declared(own_database: ServerAddresses) -> None:
+    owner = await asyncpg.connect(own_database.owner_dsn)
+    try:
+        assert await undeclared_halves(owner) == [], "declare them in store/wall_halves.py"
+    finally:
+        await owner.close()
 
 
 async def test_a_widened_permission_is_seen(stage: Stage) -> None:

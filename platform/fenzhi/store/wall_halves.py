@@ -28,7 +28,7 @@ _READ: Mapping[str, tuple[tuple[str, ...], str]] = {
     "province_policy": (_BELOW_PROVINCE, "state = 'in_force'"),
     "area_policy": (_BELOW, "state = 'in_force'"),
     "catalog_edition": (_AND_WORKER, "state = any (array['published', 'withdrawn'])"),
-    "disease_group": (_AND_WORKER, _PUBLISHED_EDITION),
+    **dict.fromkeys(("disease_group", "auxiliary_subtype", "edition_list"), (_AND_WORKER, _PUBLISHED_EDITION)),
     "area_overlay": (_BELOW, _PUBLISHED),
     "area_overlay_score": (_BELOW, "overlay_id in ( select area_overlay.overlay_id from area_overlay)"),
     "point_value": (_BELOW, "((kind = 'budget') and (state = 'approved')) or (state = 'published')"),
@@ -70,8 +70,11 @@ _CHANGE: Mapping[str, tuple[tuple[str, ...], str]] = {
 HALVES: Mapping[tuple[str, str, str], str] = {
     **{key: half for t, (roles, half) in _READ.items() for key, half in _all(t, "SELECT", roles, half).items()},
     **{key: half for t, (roles, half) in _CHANGE.items() for key, half in _all(t, "UPDATE", roles, half).items()},
-    **_all("disease_group", "INSERT", ("fenzhi_province",), _DRAFT_EDITION),
-    **_all("disease_group", "DELETE", ("fenzhi_province",), _DRAFT_EDITION),
+    **{
+        (table, command, "fenzhi_province"): _DRAFT_EDITION
+        for table in ("disease_group", "auxiliary_subtype", "edition_list")
+        for command in ("INSERT", "DELETE")
+    },
     **_all("statement_act", "INSERT", ("fenzhi_hospital",), "party = 'hospital'"),
     **{
         (table, command, "fenzhi_province"): _OF_PROVINCE
