@@ -17,6 +17,7 @@ from fenzhi.cli.vectors.reference import World
 FOLDER = Path(command.__file__).parent
 INDEPENDENT = ("reference.py", "invent.py")
 BANNED = "fenzhi"
+BY_HAND_CASES = 236
 
 
 @pytest.mark.parametrize("name", INDEPENDENT)
@@ -35,9 +36,9 @@ def test_the_reference_gives_every_answer_made_by_hand() -> None:
         reference = World(world)
         for case in listed:
             cases += 1
-            answer = reference.answer(case["principal"], case["procedures"], case["cost"], case["hospital"])
+            answer = reference.answer(case["principal"], case["procedures"], case["cost"], case["hospital"], case)
             assert answer == case["expect"], case["id"]
-    assert cases == 214
+    assert cases == BY_HAND_CASES
 
 
 def test_the_cases_made_by_hand_reach_every_reason_band_and_reference() -> None:
@@ -50,7 +51,8 @@ def test_the_cases_made_by_hand_reach_every_reason_band_and_reference() -> None:
     assert met.keys() >= {
         "core_matched", "conservative_matched", "conservative_fallback", "comprehensive_matched", "principal_diagnosis_missing",
         "principal_diagnosis_unknown", "principal_diagnosis_gray", "no_group_for_diagnosis", "no_group_for_procedures",
-        "procedure_class_unknown", "low", "normal", "high", "extreme", "cannot_judge", "same_level", "all_levels", "none",
+        "procedure_class_unknown", "priority_matched", "merged_matched", "auxiliary_matched", "case_fact_missing",
+        "principal_diagnosis_excluded", "procedure_unknown", "procedure_gray", "area_mean", "payment_standard", "low", "normal", "high", "extreme", "cannot_judge", "same_level", "all_levels", "none",
     }  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def test_the_cases_made_by_hand_reach_every_reason_band_and_reference() -> None:
 def test_an_engine_gives_every_answer_made_by_hand(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["vectors", "check", str(command.BY_HAND), "--engine", engine, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["cases"], report["disagreements"]) == (214, 0)
+    assert (report["cases"], report["disagreements"]) == (BY_HAND_CASES, 0)
 
 
 @pytest.mark.parametrize("engine", list(command.EngineName))
@@ -66,11 +68,12 @@ def test_an_engine_agrees_on_cases_from_a_seed(engine: str, tmp_path: Path, caps
     path = tmp_path / "vectors.ndjson.gz"
     assert run(["vectors", "write", str(path), "--cases", "2400", "--seed", "7", "--json"]) == 0
     written = json.loads(capsys.readouterr().out)["counts"]
-    assert written["cases"] == 2_400 and written["cases by hand"] == 214
+    assert written["cases"] == 2_400 and written["cases by hand"] == BY_HAND_CASES
+    assert min(written[f"{one}_matched"] for one in ("priority", "merged", "auxiliary")) >= 5
     assert min(written[f"band {one}"] for one in ("low", "normal", "high", "extreme", "cannot_judge")) > 50
     assert run(["vectors", "check", str(path), "--engine", engine, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["cases"], report["disagreements"]) == (2_614, 0)
+    assert (report["cases"], report["disagreements"]) == (2_400 + BY_HAND_CASES, 0)
 
 
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
@@ -110,4 +113,4 @@ def test_an_engine_agrees_on_a_hundred_thousand_cases(
     capsys.readouterr()
     assert run(["vectors", "check", str(path), "--engine", engine, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["cases"], report["disagreements"]) == (100_214, 0)
+    assert (report["cases"], report["disagreements"]) == (100_000 + BY_HAND_CASES, 0)

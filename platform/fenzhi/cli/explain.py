@@ -17,8 +17,10 @@ from fenzhi.cli.group import (
     Dialect,
     Hospitals,
     Level,
+    Lists,
     Procedures,
     References,
+    Subtypes,
     group_lines,
 )
 from fenzhi.cli.offline import OfflineCase, OfflineRules, read_cases, read_rules
@@ -42,6 +44,8 @@ def explain(
     references: References = None,
     hospitals: Hospitals = None,
     choices: Choices = None,
+    lists: Lists = None,
+    subtypes: Subtypes = None,
     level: Level = "",
     coefficient: Coefficient = "1",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
@@ -57,6 +61,8 @@ def explain(
         choices=choices,
         level=level,
         coefficient=coefficient,
+        lists=lists,
+        subtypes=subtypes,
     )
     wanted = _wanted(rules, file, case, columns, dx, px or [], cost)
     line = next(iter(group_lines([wanted], rules, explain=True)))
@@ -77,6 +83,9 @@ def told(line: dict[str, Any]) -> list[str]:
         f"病例 case {line['case_id'] or line['row']}: {line['group_code'] or '未入组 ungrouped'}",
         f"  {line['reason_zh']} {line['reason_en']} [{line['reason']}]",
     ]
+    if line["group_code"] is None and "points" in line:
+        lines.append(f"  空白病种 blank group，病例分值 points {line['points']}")
+        lines.append(f"  {line['chosen_zh']} {line['chosen_en']}")
     if line["group_code"]:
         lines.append(
             f"  分值 score {line['score']}，系数 coefficient {line['coefficient']}，费用区间 band {line['band']}，病例分值 points {line['points']}"
@@ -86,6 +95,7 @@ def told(line: dict[str, Any]) -> list[str]:
     lines.append("步骤 steps:")
     for number, step in enumerate(line["steps"], start=1):
         lines.append(f"  {number}. [{step['rule']}] {step['zh']} {step['en']}")
+        lines += [f"       依据 document: {step['document']}"] if step["document"] else []
         lines += [f"       {name} = {value}" for name, value in step["values"].items() if value != ""]
     lines.append(f"落选候选 rejected candidates ({len(line['rejected'])}):")
     for one in line["rejected"]:
@@ -101,7 +111,7 @@ def _wanted(
             fen = fen_from_yuan(cost)
         except ValueError as error:
             raise typer.BadParameter(f"--cost: {error}") from error
-        return OfflineCase(1, "", dx or None, tuple(px), fen, rules.otherwise)
+        return OfflineCase(1, "", dx or None, tuple(px), fen, factor=rules.otherwise)
     mapped = read_column_map(columns.read_text(encoding="utf-8-sig")) if columns else None
     for found in read_cases(file, mapped, rules):
         if found.case_id == case:

@@ -25,15 +25,18 @@ from fenzhi.cli.catalog.column_map import read_column_map
 from fenzhi.cli.offline import OfflineCase, OfflineRules, read_cases, read_rules
 from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
-from fenzhi.engine.scoring_plan import plan_scoring
+from fenzhi.engine.scoring_plan import plan_scoring, with_adjustments
 from fenzhi.rules.catalog.dialect_text import KEY_MARK
+from fenzhi.rules.catalog.group_conditions import GroupLayer
 from fenzhi.rules.grouping.catalog_book import CatalogBook
-from fenzhi.rules.grouping.group_case import InpatientCase, group_case
+from fenzhi.rules.grouping.group_case import group_case
 from fenzhi.rules.grouping.outcome import GroupingOutcome, GroupingReason
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.rules.refusals import InvariantBroken, Refusal
-from fenzhi.rules.scoring.score_case import ScoredCase, score_case
+from fenzhi.rules.scoring.case_adjustment import case_adjustment
+from fenzhi.rules.scoring.score_case import ScoredCase, score_blank, score_case
 from fenzhi.rules.working import Step
+from fenzhi.services.scoring.assembly import facts_of
 
 BATCH = 100_000
 OK, PARTLY = 0, 1
@@ -59,6 +62,11 @@ Hospitals = Annotated[
 Choices = Annotated[
     Path | None, typer.Option("--choices", help="Choices of policy (YAML), see docs/catalog.md.", exists=True)
 ]
+Lists = Annotated[Path | None, typer.Option("--lists", help="Lists of the edition: list,code,scope.", exists=True)]
+Subtypes = Annotated[
+    Path | None,
+    typer.Option("--subtypes", help="Auxiliary subtypes: group_code,dimension,subtype,coefficient.", exists=True),
+]
 Level = Annotated[str, typer.Option("--level", help="Level of hospitals that the file does not tell.")]
 Coefficient = Annotated[
     str, typer.Option("--coefficient", help="Coefficient of hospitals that the file does not tell.")
@@ -77,6 +85,8 @@ def group(
     references: References = None,
     hospitals: Hospitals = None,
     choices: Choices = None,
+    lists: Lists = None,
+    subtypes: Subtypes = None,
     level: Level = "",
     coefficient: Coefficient = "1",
     interventions: Annotated[
@@ -104,6 +114,8 @@ def group(
         level=level,
         coefficient=coefficient,
         interventions=interventions,
+        lists=lists,
+        subtypes=subtypes,
     )
     mapped = read_column_map(columns.read_text(encoding="utf-8-sig")) if columns else None
     cases = read_cases(file, mapped, rules)
@@ -132,8 +144,8 @@ def group_lines(
         while chunk := list(itertools.islice(iterator, batch)):
             sound = [case for case in chunk if not case.refusals]
             if compiled is None or not rules.judges_diagnoses:
-                book = rules.book_for([case.principal for case in sound])
-                compiled = (book, compile_book(book, rules.method))
+                book = rules.book_for(sound)
+                compiled = (book, compile_book(book, rules.method, rules.means))
             answers = _answers(engine, sound, compiled[1], rules)
             checked = range(len(sound)) if explain else chance.sample(range(len(sound)), min(verify, len(sound)))
             worked = {place: work_case(sound[place], compiled[0], rules) for place in checked}
@@ -154,9 +166,20 @@ def group_lines(
 
 def work_case(case: OfflineCase, book: CatalogBook, rules: OfflineRules) -> tuple[GroupingOutcome, ScoredCase | None]:
     """One case by the one-case rules (逐例规则计算)."""
-    outcome = group_case(InpatientCase(case.case_id, case.principal, case.procedures), book, rules.method)
+    outcome = group_case(case.as_grouped, book, rules.method, rules.means)
+    edition = book.edition
     if outcome.group is None:
-        return outcome, None
+        if rules.blank is None or not outcome.reason.is_uncovered:
+            return outcome, None
+        blank = score_blank(case.case_id, case.cost_fen, edition.scale, rules.blank, edition.points_decimals)
+        return outcome, blank
+    adjustment = case_adjustment(
+        outcome.group,
+        facts_of(case.as_grouped, edition.tables, case.discharge_way),
+        case.cost_fen,
+        case.discharge_date,
+        rules.adjustments,
+    )
     scored = score_case(
         outcome.group,
         case_id=case.case_id,
@@ -164,7 +187,8 @@ def work_case(case: OfflineCase, book: CatalogBook, rules: OfflineRules) -> tupl
         factor=case.factor,
         references=rules.references,
         lines=rules.lines,
-        points_decimals=book.edition.points_decimals,
+        points_decimals=edition.points_decimals,
+        adjustment=adjustment,
     )
     return outcome, scored
 
@@ -195,6 +219,15 @@ def line_of(
             "score": format(found.score, "f"),
             "level": case.factor.level,
             "coefficient": format(case.factor.coefficient if not found.grassroots else Decimal(1), "f"),
+            "band": answer["band"],
+            "reference_source": answer["reference_source"],
+            "points": decimal_places(Fraction(answer["points"], 10**places), places),
+        }
+        if found.layer is not GroupLayer.BASIC:
+            line["layer"] = found.layer.value
+    elif answer["points"] is not None:
+        places = book.edition.points_decimals
+        line |= {
             "band": answer["band"],
             "reference_source": answer["reference_source"],
             "points": decimal_places(Fraction(answer["points"], 10**places), places),
@@ -238,17 +271,30 @@ def _answers(
         return []
     factors = list(dict.fromkeys(case.factor for case in cases))
     place = {factor: number for number, factor in enumerate(factors)}
-    plan = plan_scoring(book, factors=factors, references=rules.references, lines=rules.lines)
-    table = pa.table(
+    plan = plan_scoring(book, factors=factors, references=rules.references, lines=rules.lines, blank=rules.blank)
+    table = case_table(cases).append_column("factor", pa.array([place[case.factor] for case in cases], pa.int32()))
+    if not rules.adjustments.empty:
+        found, index = engine.adjust(engine.group(table, book), table, book.edition, rules.adjustments)
+        plan, table = with_adjustments(plan, found), table.append_column("auxiliary", index)
+    answers: list[dict[str, Any]] = engine.group_and_score(table, plan).to_pylist()
+    return answers
+
+
+def case_table(cases: Sequence[OfflineCase]) -> pa.Table:
+    """Cases as the engine takes them (病例表)."""
+    return pa.table(
         {
             "principal_diagnosis": pa.array([case.principal for case in cases], pa.string()),
             "procedures": pa.array([list(case.procedures) for case in cases], pa.list_(pa.string())),
+            "other_diagnoses": pa.array([list(case.others) for case in cases], pa.list_(pa.string())),
+            "age_days": pa.array([case.age_days for case in cases], pa.int64()),
+            "los_days": pa.array([case.los_days for case in cases], pa.int64()),
+            "birth_weight_g": pa.array([case.birth_weight_g for case in cases], pa.int64()),
+            "discharge_way": pa.array([case.discharge_way for case in cases], pa.string()),
+            "discharge_date": pa.array([case.discharge_date for case in cases], pa.date32()),
             "cost_fen": pa.array([case.cost_fen for case in cases], pa.int64()),
-            "factor": pa.array([place[case.factor] for case in cases], pa.int32()),
         }
     )
-    answers: list[dict[str, Any]] = engine.group_and_score(table, plan).to_pylist()
-    return answers
 
 
 def _must_agree(case: OfflineCase, answer: dict[str, Any], outcome: GroupingOutcome, scored: ScoredCase | None) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,60 +28,82 @@ from fenzhi.engine.failures import EngineFailed
 from fenzhi.rules.catalog.dialect_faults import Severity
 from fenzhi.rules.catalog.disease_group import Granularity, has_diagnosis_shape
 from fenzhi.rules.catalog.edition import CodeTables, Edition
-from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, MeanCost, ReferenceCosts
+from fenzhi.rules.catalog.edition_lists import CatalogStandard, EditionLists, edition_lists, read_lists
+from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, MeanCost, ReferenceCosts, references_by_score
 from fenzhi.rules.grouping.catalog_book import CatalogBook
-from fenzhi.rules.grouping.grouping_method import (
-    ComprehensiveClass,
-    ConservativeMatch,
-    GrayPrincipal,
-    GroupingMethod,
-    TieBreak,
+from fenzhi.rules.grouping.group_case import InpatientCase
+from fenzhi.rules.grouping.grouping_method import GroupingMethod, UnsoundProcedure
+from fenzhi.rules.policy.fields import (
+    Layer,
+    PlainContent,
+    PolicyDocument,
+    PolicyValue,
+    Standing,
+    plain_content,
+    read_content,
 )
-from fenzhi.rules.policy.resolved import resolve
+from fenzhi.rules.policy.resolved import ResolvedPolicy, resolve
 from fenzhi.rules.quantities import exact_decimal, fen_from_yuan
 from fenzhi.rules.refusals import DataRefused, Refusal
-from fenzhi.rules.scoring.cost_outliers import OutlierLines, OutlierMethod
-from fenzhi.rules.scoring.score_case import HospitalFactor
+from fenzhi.rules.scoring.auxiliary_choice import read_subtypes
+from fenzhi.rules.scoring.case_adjustment import AdjustmentRules
+from fenzhi.rules.scoring.cost_outliers import OutlierLines
+from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor
+from fenzhi.rules.submission.settlement_list import SettlementList
+from fenzhi.services.policy.methods import grouping_method_of
+from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
+from fenzhi.services.scoring.basis import UNASKED_LINES, means_for, outlier_lines_of
 from fenzhi.services.submission.parse_part import parse_part
 from fenzhi.store.policy_files import national_policy
 
 _READ_BYTES = 1 << 20
 _NO_METHOD = "none"
 """Nothing is rescored by its cost (不作费用异常校正)."""
-CHOICES = (
-    "grouping.tie_break",
-    "grouping.conservative_match",
-    "grouping.class_of",
-    "grouping.gray_principal",
-    "scoring.outlier_method",
-    "scoring.low_ratio",
-    "scoring.low_inclusive",
-    "scoring.high_ratio",
-    "scoring.high_inclusive",
-    "scoring.extreme_ratio",
-    "scoring.extreme_inclusive",
-    "catalog.score_scale",
-)
-"""The choices of policy by their names online (可选政策参数); `scoring.extreme_ratio: none` means no such line."""
-_LEFT_OPEN = {
-    "grouping.tie_break": "most_parts,most_matched",
+STANDARD = "catalog.standard"
+PRICE = "scoring.price_yuan_per_point"
+_NOT_OFFLINE = ("grouping.dx_granularity_order", "grouping.intervention_class", "scoring.tcm_charge_classes")
+_LEFT_OPEN: Mapping[str, PlainContent] = {
+    "grouping.tie_break": ["most_parts", "most_matched", "group_code"],
     "grouping.conservative_match": "strict",
     "grouping.gray_principal": "ungrouped",
+    "scoring.ungrouped_method": "pending",
 }
 """What the national texts leave to the area: used offline where nothing is given, and told."""
+_GIVEN = PolicyDocument("命令行政策参数 choices", standing=Standing.PRODUCT)
+_ON = date(2100, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineCase:
-    """One case of a file (待入组病例). With refusals nothing of it may be grouped."""
+    """One case of a file (待入组病例). With refusals nothing of it may be grouped. Units: fen, days, grams."""
 
     row: int
     case_id: str
     principal: str | None = None
     procedures: tuple[str, ...] = ()
     cost_fen: int = 0
+    others: tuple[str, ...] = ()
+    age_days: int | None = None
+    los_days: int | None = None
+    birth_weight_g: int | None = None
+    discharge_way: str | None = None
+    discharge_date: date | None = None
     factor: HospitalFactor = field(default_factory=lambda: HospitalFactor("", Decimal(1)))
     refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def as_grouped(self) -> InpatientCase:
+        """As grouping sees it (待入组病例)."""
+        return InpatientCase(
+            self.case_id,
+            self.principal,
+            self.procedures,
+            self.others,
+            self.age_days,
+            self.birth_weight_g,
+            self.los_days,
+            self.cost_fen,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,22 +116,24 @@ class OfflineRules:
     references: ReferenceCosts
     hospitals: Mapping[str, HospitalFactor]
     otherwise: HospitalFactor
-    choices: Mapping[str, str]
+    choices: Mapping[str, PlainContent]
+    adjustments: AdjustmentRules
+    blank: BlankGroup | None
     judges_diagnoses: bool
     """Was a code table given? Without one every sound code of the cases counts as known (是否核对诊断代码表)."""
 
-    def book_for(self, principals: Sequence[str | None]) -> CatalogBook:
+    @property
+    def means(self) -> dict[str, int]:
+        """Means in whole fen where the method chooses by cost (择优所需均费)."""
+        return means_for(self.method, self.references)
+
+    def book_for(self, cases: Sequence[OfflineCase]) -> CatalogBook:
         """The catalog opened for these cases (目录索引)."""
         if self.judges_diagnoses:
             return CatalogBook(self.edition)
-        codes = {code: False for code in principals if code and has_diagnosis_shape(code, Granularity.FULL)}
-        tables = CodeTables(codes, self.edition.tables.procedures)
-        edition = self.edition
-        return CatalogBook(
-            Edition(
-                edition.edition_id, edition.scale, edition.score_places, edition.groups, tables, edition.effective_from
-            )
-        )
+        stated = {code for case in cases for code in (case.principal, *case.others) if code}
+        codes = {code: False for code in sorted(stated) if has_diagnosis_shape(code, Granularity.FULL)}
+        return CatalogBook(replace(self.edition, tables=CodeTables(codes, self.edition.tables.procedures)))
 
 
 def read_rules(
@@ -124,6 +148,8 @@ def read_rules(
     level: str = "",
     coefficient: str = "1",
     interventions: Interventions = Interventions.SURGICAL,
+    lists: Path | None = None,
+    subtypes: Path | None = None,
 ) -> OfflineRules:
     """Everything read, or refused with every fault (读取离线计分依据). Raises: DataRefused."""
     tables = read_code_tables(diagnoses, procedures, interventions)
@@ -144,27 +170,51 @@ def read_rules(
                 for one in wrong
             )
         )
-    chosen = {**_national_choices()} | (_choices(choices) if choices else {})
+    given = _choices(choices) if choices else {}
+    standard, price = given.pop(STANDARD, CatalogStandard.V2.value), given.pop(PRICE, None)
+    if given.get("scoring.extreme_ratio") == _NO_METHOD:
+        del given["scoring.extreme_ratio"]
+        given["scoring.extreme_applies"] = "false"
     try:
-        method, lines, scale = _method(chosen), _lines(chosen), int(chosen["catalog.score_scale"])
+        policy = _policy(given)
+        method = grouping_method_of(policy)
+        if procedures is None:
+            # Without a table of procedures nothing tells which of them are unknown.
+            method = replace(method, unsound_procedure=UnsoundProcedure.GROUP)
+        scale = int(policy.text("catalog.score_scale"))
+        lines = outlier_lines_of(policy, Fraction(exact_decimal(str(price))) * 100 if price is not None else None)
         factor = HospitalFactor(level, _coefficient(coefficient))
+        followed = CatalogStandard(str(standard))
+        rows = _subtypes(subtypes) if subtypes else ()
+        adjustments = adjustment_rules_of(policy, rows)
     except ValueError as error:
         raise _refused(
             "choice", str(choices or "coefficient"), str(error), "政策参数取值有误。", "A choice has no such value."
         ) from error
-    if chosen["scoring.outlier_method"] == _NO_METHOD:
-        references = None
     groups = document.groups
     places = max((max(0, -int(group.score.as_tuple().exponent)) for group in groups), default=0)
-    edition = Edition(catalog.name, scale, places, groups, tables, date(1, 1, 1))
+    edition = Edition(
+        catalog.name, scale, places, groups, tables, date(1, 1, 1), standard=followed, lists=_lists(lists)
+    )
+    found = _references(references) if references else NO_REFERENCES
+    if policy.method("scoring.reference") == "score_factor":
+        per_point = policy.fraction("scoring.reference_yuan_per_point") * 100
+        found = references_by_score({group.group_code: Fraction(group.score) for group in groups}, per_point)
+    used = {
+        key: plain_content(policy.fields[key], value.content)
+        for key, value in policy.values.items()
+        if value.content and key in CHOICES
+    }
     return OfflineRules(
         edition,
         method,
-        lines,
-        _references(references) if references else NO_REFERENCES,
+        lines or UNASKED_LINES,
+        found if lines is not None else NO_REFERENCES,
         _hospitals(hospitals) if hospitals else {},
         factor,
-        chosen,
+        used | {STANDARD: followed.value},
+        adjustments,
+        blank_group_of(policy, found),
         judges_diagnoses=diagnoses is not None,
     )
 
@@ -205,9 +255,32 @@ def _listed_cases(path: Path, rules: OfflineRules) -> Iterator[OfflineCase]:
                 principals[0][1].code if len(principals) == 1 else None,
                 found,
                 _cost(given.total_fen, "medfee_sumamt", refusals),
+                tuple(
+                    dict.fromkeys(
+                        one.code for one in given.diagnoses or () if one.code is not None and not one.principal
+                    )
+                ),
+                _age(given),
+                _stay(given),
+                given.birth_weight_g,
+                given.discharge_way,
+                given.discharge_date,
                 factor,
                 tuple(refusals),
             )
+
+
+def _age(given: SettlementList) -> int | None:
+    """Days of age at discharge, as online; of a newborn whose birthday is not told, what the list states (日龄)."""
+    if given.birth_date is None or given.discharge_date is None:
+        return given.age_days_stated
+    return (given.discharge_date - given.birth_date).days
+
+
+def _stay(given: SettlementList) -> int | None:
+    if given.admission_date is None or given.discharge_date is None:
+        return given.stay_days_stated
+    return (given.discharge_date - given.admission_date).days
 
 
 def _mapped_cases(path: Path, columns: ColumnMap, rules: OfflineRules) -> Iterator[OfflineCase]:
@@ -273,8 +346,8 @@ def _mapped_case(row: int, cells: Mapping[str, Any], rules: OfflineRules) -> Off
         cells["code"] or None,
         tuple(cells["procedures"]),
         _cost(cells["fen"] if cells["fen"] is not None else 0, f"row {row}", refusals),
-        factor,
-        tuple(refusals),
+        factor=factor,
+        refusals=tuple(refusals),
     )
 
 
@@ -332,53 +405,74 @@ def _coefficient(text: str) -> Decimal:
     return found
 
 
-def _choices(path: Path) -> dict[str, str]:
+def _choices(path: Path) -> dict[str, PlainContent]:
+    """The choices of a file as policy has them: text, lists, small tables; a list may be one text with commas."""
     given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-    if not isinstance(given, dict) or set(given) - set(CHOICES):
-        saw = ", ".join(sorted(set(given) - set(CHOICES))) if isinstance(given, dict) else str(given)[:100]
+    known = (*CHOICES, STANDARD, PRICE)
+    if not isinstance(given, dict) or set(given) - set(known):
+        saw = ", ".join(sorted(set(given) - set(known))) if isinstance(given, dict) else str(given)[:100]
         raise _refused(
             "choice",
             path.name,
             saw,
-            f"未知的政策参数；可用 {'、'.join(CHOICES)}。",
-            f"Unknown choices; known are {', '.join(CHOICES)}.",
+            f"未知的政策参数；可用 {'、'.join(known)}。",
+            f"Unknown choices; known are {', '.join(known)}.",
         )
-    return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
+    found: dict[str, PlainContent] = dict(given)
+    ties = given.get("grouping.tie_break")
+    if isinstance(ties, str):
+        ties = [one.strip() for one in ties.split(",") if one.strip()]
+    if ties is not None:
+        found["grouping.tie_break"] = [*(one for one in ties if one != "group_code"), "group_code"]
+    return found
 
 
-@cache
-def _national_choices() -> Mapping[str, str]:
+def _policy(given: Mapping[str, PlainContent]) -> ResolvedPolicy:
+    """National values, what they leave open, and what was given, by the same rules as online. Raises: DataRefused."""
     national = national_policy()
-    newest = max(value.effective_from for value in national.values)
-    resolved = resolve(national.fields, national.values, date(newest.year, 12, 31))
-    return {name: _LEFT_OPEN.get(name) or resolved.text(name) for name in CHOICES}
+    values = list(national.values)
+    faults: list[Refusal] = []
+    defaults = {key: value for key, value in _LEFT_OPEN.items() if key not in given}
+    for key, plain in {**defaults, **given}.items():
+        content, found = read_content(national.field(key), plain)
+        faults.extend(found)
+        values.append(PolicyValue(key, Layer.AREA, date(1, 1, 1), content, _GIVEN))
+    if faults:
+        raise DataRefused(tuple(faults))
+    return resolve(national.fields, values, _ON)
 
 
-def _method(chosen: Mapping[str, str]) -> GroupingMethod:
-    names = [one.strip() for one in chosen["grouping.tie_break"].split(",") if one.strip()]
-    return GroupingMethod(
-        tuple(TieBreak(one) for one in names if one != "group_code"),
-        ConservativeMatch(chosen["grouping.conservative_match"]),
-        ComprehensiveClass(chosen["grouping.class_of"]),
-        GrayPrincipal(chosen["grouping.gray_principal"]),
-    )
+CHOICES: tuple[str, ...] = tuple(
+    field.key
+    for field in national_policy().fields
+    if (field.key.startswith(("grouping.", "scoring.")) and field.key not in _NOT_OFFLINE)
+    or field.key == "catalog.score_scale"
+)
+"""The choices of policy by their names online (可选政策参数); `scoring.extreme_ratio: none` means no such line."""
 
 
-def _lines(chosen: Mapping[str, str]) -> OutlierLines:
-    flags = {"true": True, "false": False}
-    low, high, extreme = (chosen[f"scoring.{one}_inclusive"] for one in ("low", "high", "extreme"))
-    if {low, high, extreme} - set(flags):
-        raise ValueError("an inclusive flag is true or false")
-    last, method = chosen["scoring.extreme_ratio"], chosen["scoring.outlier_method"]
-    return OutlierLines(
-        exact_decimal(chosen["scoring.low_ratio"]),
-        exact_decimal(chosen["scoring.high_ratio"]),
-        None if last == "none" else exact_decimal(last),
-        flags[low],
-        flags[high],
-        flags[extreme],
-        OutlierMethod.NATIONAL_2020 if method == _NO_METHOD else OutlierMethod(method),
-    )
+@dataclass(frozen=True, slots=True)
+class _SubtypeRow:
+    group_code: str
+    dimension: str
+    subtype: str
+    coefficient: Decimal
+
+
+def _lists(path: Path | None) -> EditionLists:
+    if path is None:
+        return EditionLists()
+    rows, faults = read_lists(path.read_bytes())
+    if faults:
+        raise DataRefused(faults)
+    return edition_lists(rows)
+
+
+def _subtypes(path: Path) -> tuple[_SubtypeRow, ...]:
+    rows, faults = read_subtypes(path.read_bytes())
+    if faults:
+        raise DataRefused(faults)
+    return tuple(_SubtypeRow(*row) for row in rows)
 
 
 def _references(path: Path) -> ReferenceCosts:

@@ -15,7 +15,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -25,15 +26,14 @@ import pyarrow as pa
 import typer
 import yaml
 
-from fenzhi.cli.group import group_lines
-from fenzhi.cli.offline import OfflineRules, read_cases, read_rules
+from fenzhi.cli.group import case_table, group_lines
+from fenzhi.cli.offline import OfflineCase, OfflineRules, read_cases, read_rules
 from fenzhi.cli.vectors.invent import invent_cases, invent_world
 from fenzhi.cli.vectors.reference import World
 from fenzhi.engine.compiled_book import compile_book
 from fenzhi.engine.engine import Engine
-from fenzhi.engine.scoring_plan import plan_scoring
+from fenzhi.engine.scoring_plan import plan_scoring, with_adjustments
 from fenzhi.rules.catalog.catalog_text import read_catalog
-from fenzhi.rules.catalog.edition import Edition
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.quantities import decimal_places, fen_from_yuan
 from fenzhi.rules.refusals import DataRefused, Refusal
@@ -42,7 +42,11 @@ OK, DISAGREES = 0, 2
 WORLDS = 16
 BY_HAND = Path(__file__).with_name("by_hand.yaml")
 ANSWER = ("group_code", "reason", "band", "reference_source", "points")
-_FILES = ("catalog", "diagnoses", "procedures", "hospitals", "references")
+_FILES = ("catalog", "diagnoses", "procedures", "hospitals", "references", "lists", "subtypes")
+_EMPTY = {"lists": "list,code,scope\n", "subtypes": "group_code,dimension,subtype,coefficient\n"}
+FACTS = ("others", "age", "los", "weight", "way")
+"""What a case may tell beside diagnosis, procedures and cost (病例事实)."""
+DISCHARGE = date(2026, 3, 1)
 _SHOWN = 20
 
 File = Annotated[
@@ -138,7 +142,7 @@ def invented(cases: int, seed: int) -> Iterator[dict[str, Any]]:
         yield {"kind": "world", "world": name, **made.texts}
         reference = World(made.texts)
         for case in invent_cases(made, mine, chance):
-            answer = reference.answer(case["principal"], case["procedures"], case["cost"], case["hospital"])
+            answer = reference.answer(case["principal"], case["procedures"], case["cost"], case["hospital"], case)
             yield {"kind": "case", "world": name, **case, "expect": answer}
 
 
@@ -151,15 +155,15 @@ def by_hand(path: Path) -> Iterator[dict[str, Any]]:
         texts["choices"] = {**document["world"]["choices"], **layer.get("choices", {})}
         yield {"kind": "world", "world": layer["layer"], **texts}
         for row in layer["cases"]:
-            if len(row) != 10:
+            if len(row) not in (10, 11):
                 raise DataRefused(
                     (
                         Refusal(
                             "vector_row",
                             f"{path.name} {layer['layer']}",
                             str(row),
-                            "手工向量须有十项。",
-                            "A vector made by hand has ten items.",
+                            "手工向量须有十项，可加事实一项。",
+                            "A vector made by hand has ten items, and facts where it tells any.",
                             "补齐各项。",
                             "Give all ten.",
                         ),
@@ -173,8 +177,17 @@ def by_hand(path: Path) -> Iterator[dict[str, Any]]:
                 "procedures": row[2].split(),
                 "cost": row[3],
                 "hospital": row[4],
-                "expect": dict(zip(ANSWER, row[5:], strict=True)),
+                **_told(row[10] if len(row) == 11 else {}),
+                "expect": dict(zip(ANSWER, row[5:10], strict=True)),
             }
+
+
+def _told(facts: Mapping[str, str]) -> dict[str, Any]:
+    """Facts of a case made by hand: numbers as numbers, other diagnoses with blanks between them."""
+    told: dict[str, Any] = {name: int(facts[name]) for name in ("age", "los", "weight") if name in facts}
+    if "others" in facts:
+        told["others"] = facts["others"].split()
+    return told | ({"way": facts["way"]} if "way" in facts else {})
 
 
 def worlds_of(path: Path) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -199,26 +212,41 @@ def answers_bulk(world: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -
     reading = read_catalog(world["catalog"].encode(), rules.edition.tables, score_places=rules.edition.score_places)
     if reading.refusals:
         raise DataRefused(reading.refusals)
-    edition = Edition(
-        "vectors", rules.edition.scale, rules.edition.score_places, reading.groups, rules.edition.tables, date(1, 1, 1)
-    )
+    read = rules.edition
+    edition = replace(read, groups=reading.groups)
     codes = list(rules.hospitals)
+    compiled = compile_book(CatalogBook(edition), rules.method, rules.means)
     plan = plan_scoring(
-        compile_book(CatalogBook(edition), rules.method),
+        compiled,
         factors=[rules.hospitals[code] for code in codes],
         references=rules.references,
         lines=rules.lines,
+        blank=rules.blank,
     )
     place = {code: number for number, code in enumerate(codes)}
-    table = pa.table(
-        {
-            "principal_diagnosis": pa.array([case["principal"] for case in cases], pa.string()),
-            "procedures": pa.array([case["procedures"] for case in cases], pa.list_(pa.string())),
-            "cost_fen": pa.array([fen_from_yuan(case["cost"]) for case in cases], pa.int64()),
-            "factor": pa.array([place[case["hospital"]] for case in cases], pa.int32()),
-        }
+    listed = [
+        OfflineCase(
+            number,
+            case["id"],
+            case["principal"],
+            tuple(case["procedures"]),
+            fen_from_yuan(case["cost"]),
+            tuple(case.get("others", ())),
+            case.get("age"),
+            case.get("los"),
+            case.get("weight"),
+            case.get("way"),
+            DISCHARGE,
+        )
+        for number, case in enumerate(cases)
+    ]
+    table = case_table(listed).append_column(
+        "factor", pa.array([place[case["hospital"]] for case in cases], pa.int32())
     )
     with Engine() as engine:
+        if not rules.adjustments.empty:
+            found, index = engine.adjust(engine.group(table, compiled), table, edition, rules.adjustments)
+            plan, table = with_adjustments(plan, found), table.append_column("auxiliary", index)
         rows = engine.group_and_score(table, plan).to_pylist()
     places = edition.points_decimals
     return [
@@ -249,7 +277,7 @@ _BY_ENGINE = {EngineName.BULK: answers_bulk, EngineName.OFFLINE: answers_offline
 
 def _rules(folder: Path, world: Mapping[str, Any]) -> OfflineRules:
     for name in _FILES:
-        (folder / f"{name}.csv").write_text(world[name], encoding="utf-8")
+        (folder / f"{name}.csv").write_text(world.get(name) or _EMPTY[name], encoding="utf-8")
     (folder / "choices.yaml").write_text(json.dumps(world["choices"]), encoding="utf-8")
     return read_rules(
         folder / "catalog.csv",
@@ -259,12 +287,24 @@ def _rules(folder: Path, world: Mapping[str, Any]) -> OfflineRules:
         references=folder / "references.csv",
         hospitals=folder / "hospitals.csv",
         choices=folder / "choices.yaml",
+        lists=folder / "lists.csv",
+        subtypes=folder / "subtypes.csv",
     )
 
 
 def _list(case: Mapping[str, Any]) -> dict[str, Any]:
     """A settlement list that says the case; procedures after the main one keep their order."""
     principal = [{"diag_code": case["principal"], "maindiag_flag": "1"}] if case["principal"] else []
+    principal += [{"diag_code": code, "maindiag_flag": "0"} for code in case.get("others", ())]
+    told: dict[str, Any] = {"dscg_time": DISCHARGE.isoformat()}
+    if "age" in case:
+        told["brdy"] = (DISCHARGE - timedelta(days=case["age"])).isoformat()
+    if "los" in case:
+        told["adm_time"] = (DISCHARGE - timedelta(days=case["los"])).isoformat()
+    if "weight" in case:
+        told["nwb_bir_wt"] = str(case["weight"])
+    if "way" in case:
+        told["dscg_way"] = case["way"]
     done = [
         {"oprn_oprt_code": code, "main_oprn_flag": "1" if place == 0 else "0"}
         for place, code in enumerate(case["procedures"])
@@ -275,6 +315,7 @@ def _list(case: Mapping[str, Any]) -> dict[str, Any]:
         "diseinfo": principal,
         "oprninfo": done,
         "medfee_sumamt": case["cost"],
+        **told,
     }
 
 

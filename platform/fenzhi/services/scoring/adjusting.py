@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Row
 
@@ -37,7 +37,20 @@ from fenzhi.rules.scoring.score_case import BlankGroup
 T = TypeVar("T")
 
 
-def adjustment_rules_of(policy: ResolvedPolicy, subtypes: Sequence[Row[Any]]) -> AdjustmentRules:
+class SubtypeRow(Protocol):
+    """A published subtype as the store or a file has it (辅助分型行)."""
+
+    @property
+    def group_code(self) -> str: ...
+    @property
+    def dimension(self) -> str: ...
+    @property
+    def subtype(self) -> str: ...
+    @property
+    def coefficient(self) -> Decimal: ...
+
+
+def adjustment_rules_of(policy: ResolvedPolicy, subtypes: Sequence[SubtypeRow | Row[Any]]) -> AdjustmentRules:
     """Everything that adjusts a score (分值调整办法), from scoring.* and the subtypes the edition publishes.
 
     Raises: PolicyNotEntered for what a choice needs and nobody entered, DataRefused for a row that cannot be read or lies outside its range.
