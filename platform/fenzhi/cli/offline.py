@@ -82,14 +82,14 @@ class OfflineCase:
     principal: str | None = None
     procedures: tuple[str, ...] = ()
     cost_fen: int = 0
+    factor: HospitalFactor = field(default_factory=lambda: HospitalFactor("", Decimal(1)))
+    refusals: tuple[Refusal, ...] = ()
     others: tuple[str, ...] = ()
     age_days: int | None = None
     los_days: int | None = None
     birth_weight_g: int | None = None
     discharge_way: str | None = None
     discharge_date: date | None = None
-    factor: HospitalFactor = field(default_factory=lambda: HospitalFactor("", Decimal(1)))
-    refusals: tuple[Refusal, ...] = ()
 
     @property
     def as_grouped(self) -> InpatientCase:
@@ -255,6 +255,8 @@ def _listed_cases(path: Path, rules: OfflineRules) -> Iterator[OfflineCase]:
                 principals[0][1].code if len(principals) == 1 else None,
                 found,
                 _cost(given.total_fen, "medfee_sumamt", refusals),
+                factor,
+                tuple(refusals),
                 tuple(
                     dict.fromkeys(
                         one.code for one in given.diagnoses or () if one.code is not None and not one.principal
@@ -265,8 +267,6 @@ def _listed_cases(path: Path, rules: OfflineRules) -> Iterator[OfflineCase]:
                 given.birth_weight_g,
                 given.discharge_way,
                 given.discharge_date,
-                factor,
-                tuple(refusals),
             )
 
 

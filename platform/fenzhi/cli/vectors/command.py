@@ -231,12 +231,12 @@ def answers_bulk(world: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -
             case["principal"],
             tuple(case["procedures"]),
             fen_from_yuan(case["cost"]),
-            tuple(case.get("others", ())),
-            case.get("age"),
-            case.get("los"),
-            case.get("weight"),
-            case.get("way"),
-            DISCHARGE,
+            others=tuple(case.get("others", ())),
+            age_days=case.get("age"),
+            los_days=case.get("los"),
+            birth_weight_g=case.get("weight"),
+            discharge_way=case.get("way"),
+            discharge_date=DISCHARGE,
         )
         for number, case in enumerate(cases)
     ]
