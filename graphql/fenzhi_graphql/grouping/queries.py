@@ -6,9 +6,10 @@ import uuid
 
 import strawberry
 
+from fenzhi.services.grouping import preview
 from fenzhi.services.scoring import explain
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.grouping.types import CaseExplain
+from fenzhi_graphql.grouping.types import CaseExplain, GroupingCaseInput, GroupingPreview
 from fenzhi_graphql.paging import key_of
 
 
@@ -25,3 +26,16 @@ class GroupingQuery:
             return None
         found = await explain.explain_case(context.platform, context.subject, case_id)
         return CaseExplain.of(found) if found is not None else None
+
+    @strawberry.field(
+        description="Group and score 1 to 100 cases of a hospital without storing them, as a run of their month would "
+        "(入组预检)."
+    )
+    async def grouping_preview(
+        self, info: Info, hospital_code: str, cases: list[GroupingCaseInput]
+    ) -> list[GroupingPreview]:
+        context = info.context
+        found = await preview.preview_cases(
+            context.platform, context.subject, hospital_code, [one.as_case() for one in cases]
+        )
+        return [GroupingPreview.of(one) for one in found]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 
 import strawberry
 
+from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.services.audit.sight import Sight
+from fenzhi.services.grouping.preview import PreviewAnswer, PreviewCase
 from fenzhi.services.scoring.explain import CaseExplanation, RejectedGroup
 from fenzhi_graphql.clearing.working import Step, StepValue
 from fenzhi_graphql.paging import global_id
-from fenzhi_graphql.scalars import ExactDecimal
+from fenzhi_graphql.scalars import ExactDecimal, Fen
 from fenzhi_graphql.sight import Shows
 
 
@@ -123,4 +126,81 @@ class CaseExplain(Shows):
                 for step in found.steps
             ],
             rejected=[RejectedCandidate.of(one) for one in found.rejected],
+        )
+
+
+@strawberry.input(description="A case to be grouped and scored without being stored (待预检病例).")
+class GroupingCaseInput:
+    case_id: str = strawberry.field(description="Your own name for it, given back (病例标识).")
+    insurance: str = strawberry.field(description="Insurance of the pool, such as employee or resident (险种).")
+    discharge_date: date = strawberry.field(description="Day of discharge (出院日期).")
+    principal_diagnosis: str | None = strawberry.field(default=None, description="Principal diagnosis (主要诊断).")
+    procedures: list[str] = strawberry.field(
+        default_factory=list, description="Procedures, the main one first (手术操作)."
+    )
+    other_diagnoses: list[str] = strawberry.field(default_factory=list, description="Other diagnoses (其他诊断).")
+    total_fen: Fen = strawberry.field(description="Total cost in fen (医疗总费用，分).")
+    age_days: int | None = strawberry.field(default=None, description="Age in days at discharge (日龄).")
+    los_days: int | None = strawberry.field(default=None, description="Length of stay in days (住院天数).")
+    birth_weight_g: int | None = strawberry.field(default=None, description="Birth weight in grams (出生体重).")
+    discharge_way: str | None = strawberry.field(default=None, description="Way of discharge (离院方式).")
+    settlement_month: int | None = strawberry.field(
+        default=None, description="Month yyyymm whose policy counts; the month of discharge by default (结算月份)."
+    )
+
+    def as_case(self) -> PreviewCase:
+        """In the words of the service."""
+        case = InpatientCase(
+            self.case_id,
+            self.principal_diagnosis,
+            tuple(self.procedures),
+            tuple(self.other_diagnoses),
+            self.age_days,
+            self.birth_weight_g,
+            self.los_days,
+            int(self.total_fen),
+        )
+        return PreviewCase(
+            case, self.insurance, self.discharge_date, int(self.total_fen), self.settlement_month, self.discharge_way
+        )
+
+
+@strawberry.type(description="What a run of its month would say of a case (预检结果). Nothing is stored.")
+class GroupingPreview:
+    case_id: str = strawberry.field(description="Your own name for the case (病例标识).")
+    disposition: str = strawberry.field(description="cleared, or pending: with the reason (入算去向).")
+    group_code: str | None = strawberry.field(description="Group, null when ungrouped (病种编码).")
+    reason: str = strawberry.field(description="Named reason of the grouping, or of its absence (入组或未入组原因).")
+    reason_zh: str = strawberry.field(description="The reason in Chinese (原因说明).")
+    reason_en: str = strawberry.field(description="The reason in English (英文说明).")
+    diagnosis: str | None = strawberry.field(description="Diagnosis key of the group (病种诊断).")
+    kind: str | None = strawberry.field(description="core or comprehensive (病种类型).")
+    layer: str | None = strawberry.field(description="priority, merged, dx_auxiliary or basic (分组层级).")
+    score: ExactDecimal | None = strawberry.field(description="Score of the group in the area, points (病种分值).")
+    level: str | None = strawberry.field(description="Level of the hospital (医院等级).")
+    coefficient: ExactDecimal | None = strawberry.field(description="Hospital coefficient as applied (适用系数).")
+    band: str | None = strawberry.field(description="normal, low, high, extreme or cannot_judge (费用区间).")
+    reference_source: str | None = strawberry.field(description="What the cost was measured against (参考均费来源).")
+    points: str | None = strawberry.field(
+        description="Case points with the places of the edition, rounded once; null while pending (病例分值)."
+    )
+
+    @staticmethod
+    def of(found: PreviewAnswer) -> GroupingPreview:
+        return GroupingPreview(
+            case_id=found.case_id,
+            disposition=found.disposition,
+            group_code=found.group_code,
+            reason=found.reason.value if found.reason is not None else found.disposition.partition(":")[2],
+            reason_zh=found.reason_zh,
+            reason_en=found.reason_en,
+            diagnosis=found.diagnosis,
+            kind=found.kind,
+            layer=found.layer,
+            score=ExactDecimal(found.score) if found.score is not None else None,
+            level=found.level,
+            coefficient=ExactDecimal(found.coefficient) if found.coefficient is not None else None,
+            band=found.band,
+            reference_source=found.reference_source,
+            points=found.points,
         )
