@@ -90,7 +90,12 @@ async def preview_cases(
     async with looking(platform, subject, Duty.READ_CASES) as uow:
         hospital = await registry.hospital_by_code(uow, hospital_code)
         if hospital is None:
-            raise NotFound("没有该医院。", "No such hospital.", code="HOSPITAL_NOT_FOUND")
+            raise NotFound(
+                "没有该医院。",
+                "No such hospital.",
+                code="HOSPITAL_NOT_FOUND",
+                hint="核对机构编号 / check the institution's code",
+            )
         for one in cases:
             key = (one.insurance, one.discharge_date, one.month)
             if key not in frames:
@@ -109,38 +114,44 @@ def _refuse_impossible(cases: Sequence[PreviewCase]) -> None:
     faults = []
     if not 1 <= len(cases) <= LISTS_MOST:
         faults.append(
-            _fault(
-                "PREVIEW_COUNT", "cases", str(len(cases)), f"每次 1 至 {LISTS_MOST} 例。", f"1 to {LISTS_MOST} cases."
+            Refusal(
+                "PREVIEW_COUNT",
+                "cases",
+                str(len(cases)),
+                "每次预检 1 至 100 例。",
+                "A preview takes 1 to 100 cases.",
+                "分次预检。",
+                "Ask in several times.",
             )
         )
     for place, one in enumerate(cases):
         if one.total_fen < 0:
             faults.append(
-                _fault(
+                Refusal(
                     "PREVIEW_COST",
                     f"cases.{place}.totalFen",
                     str(one.total_fen),
                     "费用不得为负。",
-                    "A cost below zero.",
+                    "A cost is not below zero.",
+                    "更正费用后重试。",
+                    "Correct the cost and try again.",
                 )
             )
         year, month = divmod(one.month, 100)
         if not (2000 <= year <= 2099 and 1 <= month <= 12):
             faults.append(
-                _fault(
+                Refusal(
                     "PREVIEW_MONTH",
                     f"cases.{place}.settlementMonth",
                     str(one.month),
                     "月份须为 yyyymm。",
-                    "A month is yyyymm.",
+                    "A month is written yyyymm.",
+                    "更正月份后重试。",
+                    "Correct the month and try again.",
                 )
             )
     if faults:
         raise DataRefused(tuple(faults))
-
-
-def _fault(code: str, where: str, saw: str, zh: str, en: str) -> Refusal:
-    return Refusal(code, where, saw, zh, en, "更正后重试。", "Correct it and try again.")
 
 
 def _answers(
