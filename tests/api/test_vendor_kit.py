@@ -1,0 +1,104 @@
+"""The vendor kit: 20 good lists pass, 12 faulty ones get exactly their verdicts, and the samples do what their pages say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+
+from builders.submission_place import Place, open_place
+from builders.world import World
+
+KIT = Path(__file__).parents[2] / "docs/integrate/samples"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(world: World) -> Place:
+    return await open_place(world, "97")
+
+
+def lists(place: Place, name: str) -> list[dict[str, Any]]:
+    text = (KIT / name).read_text(encoding="utf-8").replace("@HOSPITAL@", place.hospital).replace("@AREA@", place.city)
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def test_the_good_lists_pass(place: Place) -> None:
+    judged = await place.submit(lists(place, "good.ndjson"))
+    assert judged["counts"]["accepted"] == 20 and judged["counts"]["refused"] == 0
+    assert {one["code"] for one in judged["verdicts"]["nodes"]} == {"LATE_LIST"}
+
+
+async def test_the_faulty_lists_get_exactly_their_verdicts(place: Place) -> None:
+    wanted = json.loads((KIT / "expected.json").read_text(encoding="utf-8"))
+    judged = await place.submit(lists(place, "faulty.ndjson"))
+    assert judged["counts"]["refused"] == 12 and judged["counts"]["accepted"] == 0
+    found: dict[str, list[list[str]]] = {}
+    for one in judged["verdicts"]["nodes"]:
+        if one["severity"] == "ERROR":
+            found.setdefault(one["setlId"], []).append([one["rule"], one["code"], one["path"]])
+    assert found == {row["setl_id"]: row["errors"] for row in wanted}
+    assert all(row["zh"] and row["en"] for row in wanted)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def served(place: Place) -> AsyncIterator[str]:
+    """The application on a real socket, its jobs carried out as they come."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(place.world.app, host="127.0.0.1", port=port, log_level="warning"))
+    serving = asyncio.create_task(server.serve())
+
+    async def work() -> None:
+        while True:
+            await place.world.work_off()
+            await asyncio.sleep(0.1)
+
+    working = asyncio.create_task(work())
+    while not server.started:
+        await asyncio.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    working.cancel()
+    server.should_exit = True
+    await serving
+
+
+SAMPLES = {
+    "python": [sys.executable, str(KIT / "submit.py")],
+    "curl": ["sh", str(KIT / "submit.sh")],
+    "java": ["java", str(KIT / "Submit.java")],
+}
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+async def test_a_sample_submits(place: Place, served: str, sample: str, tmp_path: Path) -> None:
+    command = SAMPLES[sample]
+    if shutil.which("curl" if sample == "curl" else command[0]) is None:
+        pytest.skip(f"{sample} is not installed on this machine")
+    given = lists(place, "good.ndjson")[:2] + lists(place, "faulty.ndjson")[:1]
+    for number, one in enumerate(given):
+        one["setl_id"] = f"{sample}-{number}"
+    file = tmp_path / "lists.ndjson"
+    file.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in given), encoding="utf-8")
+    client = await place.submitter()
+    token = client.http.headers["authorization"].removeprefix("Bearer ")
+    environment = {**os.environ, "FENZHI_URL": served, "FENZHI_TOKEN": token, "no_proxy": "*"}
+    done = await asyncio.to_thread(
+        subprocess.run, [*command, str(file)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    errors = [(one["setl_id"], one["code"]) for one in told if one["severity"] == "error"]
+    assert errors == [(f"{sample}-2", "REQUIRED_FIELD_MISSING")]
+    assert len(await place.cases(client, setlId=f"{sample}-0")) == 1
