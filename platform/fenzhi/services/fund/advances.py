@@ -31,7 +31,7 @@ async def propose_advances(platform: Platform, clerk: Subject, request: Request,
     """Share the advance of a pool's year over its hospitals (测算预付金): annual fund ÷ 12 × months × factor, by last year's cleared
     amounts, or by last year's booked history where the platform did not clear it.
 
-    Policy: advance.months, advance.factor. Units: fen. Rounding: half up once, then largest remainder.
+    Policy on the day it is worked out: advance.months, advance.factor. Units: fen. Rounding: half up once, then largest remainder.
     Changes: advance (draft), one per hospital. Raises: DataRefused, NoWeights, Conflict BUDGET_NOT_APPROVED, ADVANCE_EXISTS.
     """
     faults = ground.faults()
@@ -47,7 +47,7 @@ async def propose_advances(platform: Platform, clerk: Subject, request: Request,
             raise Conflict(
                 "该基金池本年度已有预付金。", "The pool has advances of the year already.", code="ADVANCE_EXISTS"
             )
-        policy = await resolved_policy(uow, date(ground.year, 1, 1), insurance=ground.insurance)
+        policy = await resolved_policy(uow, await uow.today(), insurance=ground.insurance)
         months = policy.fraction("advance.months")
         factor = policy.optional_fraction("advance.factor")
         factor = Fraction(1) if factor is None else factor
