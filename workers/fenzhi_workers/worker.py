@@ -70,16 +70,21 @@ class NightShift:
         finally:
             self._busy.discard(job_id)
 
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._stopping = True
+
     async def drain(self, limit_s: float) -> None:
         """Take nothing more, let what is in hand end within the limit, hand the rest back for another worker (排空)."""
-        self._stopping = True
+        self.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=limit_s)
         rest = list(self._tasks)
         for task in rest:
             task.cancel()
         if rest:
-            await asyncio.wait(rest, timeout=HAND_BACK_S)
+            # Each lets its work go first and tells the database then.
+            await asyncio.wait(rest, timeout=3 * HAND_BACK_S)
 
     async def _carry_out(self, job_id: uuid.UUID) -> None:
         job = await take(self._platform, job_id)
@@ -158,7 +163,7 @@ class NightShift:
 
     async def sweep(self) -> None:
         """Take up what waits, once a second, whether or not a bell rang (巡检)."""
-        while True:
+        while not self._stopping:
             try:
                 async with asyncio.timeout(LOOK_S):
                     waiting = await jobs_waiting(self._platform)
@@ -170,7 +175,7 @@ class NightShift:
 
     async def sequence(self) -> None:
         """Chain the audit once a second and anchor it hourly, unless another worker does (审计排序)."""
-        while True:
+        while not self._stopping:
             pause = SWEEP_S
             try:
                 async with asyncio.timeout(SEQUENCE_S):
@@ -190,7 +195,7 @@ class NightShift:
         async def run_job(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
             shift.begin(uuid.UUID(str(args[0])))
 
-        while True:
+        while not self._stopping:
             pool = listening_pool(redis_url)
             try:
                 worker = Worker(
@@ -234,7 +239,9 @@ async def work(platform: Platform, redis_url: str, concurrency: int, drain_s: fl
     ]
     _log.info("worker_ready", concurrency=concurrency)
     await stop.wait()
+    shift.stop()
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await shift.drain(drain_s)
+    draining = asyncio.create_task(shift.drain(drain_s))
+    await asyncio.wait(tasks, timeout=HAND_BACK_S)
+    await draining

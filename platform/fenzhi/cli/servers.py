@@ -80,6 +80,25 @@ class Servers:
         self._lock: TextIO | None = None
         self._addresses: ServerAddresses | None = None
 
+    def like(
+        self,
+        state_dir: Path,
+        *,
+        redis_url: str = "",
+        postgres_environment: Mapping[str, str] | None = None,
+        postgres_settings: Mapping[str, str] | None = None,
+    ) -> Servers:
+        """Other servers by the same programs (同类服务), in a folder of their own, under another environment or other settings."""
+        return Servers(
+            state_dir,
+            durable=self._durable,
+            redis_url=redis_url,
+            postgres_bin=self._postgres_bin,
+            redis_bin=self._redis_bin,
+            postgres_environment=postgres_environment,
+            postgres_settings=postgres_settings,
+        )
+
     @property
     def addresses(self) -> ServerAddresses:
         """Where the started servers are (服务地址)."""

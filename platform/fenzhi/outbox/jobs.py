@@ -15,6 +15,8 @@ from fenzhi.store.failpoints import failpoint
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.jobs import job
 
+POSTPONED_MOST = 100
+"""Attempts up to which an outage of the database costs a job none (延后上限)."""
 LEASE_MOST_S = 300
 """The longest lease a worker may be set to (最长租期)."""
 _BEYOND_ANY_LEASE = f"clock_timestamp() + interval '{LEASE_MOST_S + 60} seconds'"
@@ -199,10 +201,31 @@ async def hand_back(uow: UnitOfWork, claimed: ClaimedJob) -> bool:
     return touched == 1
 
 
+async def postpone(uow: UnitOfWork, claimed: ClaimedJob, code: str, zh: str, en: str) -> None:
+    """Put a job back because the database was away or full (延后), which is no fault of the job's: it costs no attempt.
+
+    Each pause is longer, up to half a minute, and the pauses come to an end: after `POSTPONED_MOST` attempts they count.
+    """
+    pause_s = min(2 ** min(claimed.attempt, 5), 30)
+    await uow.execute(
+        update(job)
+        .where(job.c.job_id == claimed.job_id, job.c.state == "running", job.c.attempt == claimed.attempt)
+        .values(
+            state=text(f"case when attempt < max_attempts or attempt < {POSTPONED_MOST} then 'queued' else 'dead' end"),
+            max_attempts=text(f"case when attempt < {POSTPONED_MOST} then max_attempts + 1 else max_attempts end"),
+            not_before=text(f"clock_timestamp() + interval '{pause_s} seconds'"),
+            lease_until=None,
+            error_code=code,
+            error_zh=zh,
+            error_en=en,
+        )
+    )
+
+
 async def refuse(uow: UnitOfWork, claimed: ClaimedJob, code: str, zh: str, en: str, *, retry_in_s: int | None) -> None:
     """End the job with a typed reason, or put it back for another try (作业失败).
 
-    A refusal by rule is final; a passing fault is retried until the attempts are used up, then the job is dead and visible.
+    A refusal by rule is final; an unexpected fault is retried until the attempts are used up, then the job is dead and visible.
     """
     again = retry_in_s is not None
     await uow.execute(

@@ -10,7 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, cast
 
@@ -231,12 +231,17 @@ class Database:
                 connection = await self._answering(stack)
             except PoolTimeout as exc:
                 raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
+            except (OSError, *_OF_THE_DRIVER) as exc:
                 raise translated(exc) from exc
             try:
                 yield connection
-            except (ConnectionError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as exc:
-                raise translated(exc) from exc
+            except (ConnectionError, *_OF_THE_DRIVER) as exc:
+                told = translated(exc)
+                if isinstance(told, Unavailable) and not isinstance(told, StorageFull):
+                    # What broke once is nobody's connection any more.
+                    with suppress(Exception):
+                        await connection.invalidate()
+                raise told from exc
 
     async def _answering(self, stack: AsyncExitStack) -> AsyncConnection:
         """A connection of the pool that answers within `PING_S`. One that does not makes all that are as old suspect."""
@@ -249,7 +254,7 @@ class Database:
                     async with asyncio.timeout(PING_S):
                         await cast(Any, raw.driver_connection).execute("select")
                     return await stack.enter_async_context(_closing(connection))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, *_OF_THE_DRIVER):
                 self._stale_before = max(self._stale_before, made_at)
             except BaseException:
                 await _drop(connection)
@@ -285,18 +290,23 @@ async def _dropped_when_cancelled(connection: AsyncConnection) -> AsyncIterator[
     try:
         yield
     except asyncio.CancelledError:
-        driver.terminate()
-        await connection.invalidate()
+        await _let_go(connection, driver)
         raise
 
 
 async def _drop(connection: AsyncConnection) -> None:
     """End a connection without a word to the other side (丢弃连接)."""
     raw = await connection.get_raw_connection()
-    driver: Any = raw.driver_connection
-    driver.terminate()
-    await connection.invalidate()
-    await connection.close()
+    await _let_go(connection, raw.driver_connection)
+    with suppress(Exception):
+        await connection.close()
+
+
+async def _let_go(connection: AsyncConnection, driver: Any) -> None:
+    """Whatever goes wrong here, the connection is gone, and what its user was told before stands."""
+    with suppress(Exception):
+        driver.terminate()
+        await connection.invalidate()
 
 
 def _remember_when_made(engine: AsyncEngine) -> None:
@@ -354,6 +364,10 @@ _BY_SQLSTATE = {
 }
 
 
+_OF_THE_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError)
+"""What the driver raises; its internal error is what a connection says that broke in the midst of a statement."""
+
+
 def storage_full() -> StorageFull:
     """What is said when the database has no space left (空间不足)."""
     return StorageFull(
@@ -377,7 +391,9 @@ def translated(exc: Exception) -> Exception:
         return Conflict("值无法存储（长度、范围或字符不符）。", "A value cannot be stored.", code="VALUE_NOT_STORABLE")
     if sqlstate in FULL:
         return storage_full()
-    is_lost = isinstance(cause, OSError | asyncpg.InterfaceError) or getattr(exc, "connection_invalidated", False)
+    is_lost = isinstance(cause, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError) or getattr(
+        exc, "connection_invalidated", False
+    )
     if is_lost or sqlstate.startswith(("08", "53", "57P")):
         return Unavailable("数据库暂不可用，请稍后重试。", "The database is unavailable for the moment; try again.")
     return exc

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,9 @@ import httpx
 
 from fenzhi.cli.flow.client import Actor, StepRefused, fresh_key
 
-PASSING = frozenset({"IDEMPOTENCY_IN_FLIGHT", "TRY_AGAIN", "UNAVAILABLE", "DEADLINE", "BODY_SLOW", "TIMED_OUT"})
+PASSING = frozenset(
+    {"IDEMPOTENCY_IN_FLIGHT", "TRY_AGAIN", "UNAVAILABLE", "STORAGE_FULL", "DEADLINE", "BODY_SLOW", "TIMED_OUT"}
+)
 """Codes after which the same request is sent again (可重试代码)."""
 TRY_FOR_S = 90.0
 PAUSE_S = 0.15
@@ -51,6 +54,8 @@ class History:
     asked: list[Asked] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
     """Answers a client must never get: 500, no JSON, errors without a code."""
+    codes: Counter[str] = field(default_factory=Counter)
+    """Codes that said to try again, each as often as it came."""
 
     async def act(
         self,
@@ -155,6 +160,7 @@ class History:
             response = await actor.http.request(method, path, headers=headers, **kwargs)
         except httpx.TransportError:
             return None
+        self.codes.update(code for code in PASSING if f'"{code}"' in response.text)
         if response.status_code == 500:
             self.odd.append(f"500 {path}: {response.text[:200]}")
         return response

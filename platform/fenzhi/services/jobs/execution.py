@@ -128,10 +128,12 @@ async def end_badly(job: JobInHand, exc: Exception) -> None:
     """Write down why a job did not end well (登记失败原因): a refusal for good, a passing fault for another try."""
     if isinstance(exc, Fenced):
         return
+    if isinstance(exc, Unavailable):
+        async with job.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
+            await jobs.postpone(uow, job.claimed, exc.code, exc.zh, exc.en)
+        return
     if isinstance(exc, InvariantBroken):
         code, zh, en, retry = "INVARIANT_BROKEN", f"守恒校验未通过：{exc}", str(exc), None
-    elif isinstance(exc, Unavailable):
-        code, zh, en, retry = exc.code, exc.zh, exc.en, 2
     elif isinstance(exc, FenzhiError):
         faults = [f"{r.where}: {r.zh}" for r in getattr(exc, "refusals", ())][:20]
         code, zh, en, retry = exc.code, " ".join([exc.zh, *faults]), exc.en, None
