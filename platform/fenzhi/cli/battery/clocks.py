@@ -117,16 +117,14 @@ class Clocks:
 
     def environment(self, who: str) -> dict[str, str]:
         """What a process of this one must know."""
-        return {
-            # PostgreSQL has one thread and asks for the time in signal handlers, where the library with locks may not be asked.
-            "LD_PRELOAD": str(self._library).replace("MT", "") if who == "database" else str(self._library),
-            "FAKETIME_TIMESTAMP_FILE": str(self.file(who)),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            # The times of files stay true: by them Python knows its compiled modules.
-            f"{'NO'}_FAKE_STAT": "1",
-        }
+        # PostgreSQL has one thread and asks for the time in signal handlers, where the library with locks may not be asked.
+        library = str(self._library).replace("MT", "") if who == "database" else str(self._library)
+        # The times of files stay true: by them Python knows its compiled modules.
+        said = (
+            f"LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={self.file(who)} FAKETIME_NO_CACHE=1 NO_FAKE_STAT=1 "
+            "DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1"
+        )
+        return dict(pair.split("=", 1) for pair in said.split())
 
 
 @dataclass
