@@ -40,6 +40,8 @@ from fenzhi_graphql.policy.mutations import PolicyMutation
 from fenzhi_graphql.policy.queries import PolicyQuery
 from fenzhi_graphql.registry.mutations import RegistryMutation
 from fenzhi_graphql.registry.queries import RegistryQuery
+from fenzhi_graphql.review.mutations import ReviewMutation
+from fenzhi_graphql.review.queries import ReviewQuery
 from fenzhi_graphql.scalars import SCALARS
 from fenzhi_graphql.scorecard.mutations import ScorecardMutation
 from fenzhi_graphql.scorecard.queries import ScorecardQuery
@@ -67,6 +69,7 @@ QUERIES: tuple[type[Any], ...] = (
     GroupingQuery,
     PointValueQuery,
     ClearingQuery,
+    ReviewQuery,
     ScorecardQuery,
     AuditQuery,
 )
@@ -85,6 +88,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     PointValueMutation,
     ClearingMutation,
     StatementMutation,
+    ReviewMutation,
     ScorecardMutation,
     PersonalMutation,
 )

@@ -441,6 +441,9 @@ class HospitalStatement(Node):
     deposit_released_fen: Fen = strawberry.field(description="Year only: deposit that returns (返还的质量保证金，分).")
     deposit_forfeited_fen: Fen = strawberry.field(description="Year only: deposit forfeited (没收的质量保证金，分).")
     advance_fen: Fen = strawberry.field(description="Year only: advance set off (冲抵预付金，分).")
+    off_pool_fen: Fen = strawberry.field(
+        description="Awards of special cases paid beside the pool, in fen; in no other amount of the statement (特例单议池外支付，分)."
+    )
     final_fen: Fen = strawberry.field(
         description="Year only: cleared − paid − offsets − advance − deposit forfeited; negative: the hospital owes it "
         "(年度最终拨付，分)."
@@ -512,6 +515,7 @@ class HospitalStatement(Node):
             deposit_released_fen=Fen(row.deposit_released_fen),
             deposit_forfeited_fen=Fen(row.deposit_forfeited_fen),
             advance_fen=Fen(row.advance_fen),
+            off_pool_fen=Fen(row.off_pool_fen),
             final_fen=Fen(row.final_fen),
             changes=StatementChanges.of(stored) if (stored := row.working.get("changes")) else None,
             steps=steps_of(view.steps),

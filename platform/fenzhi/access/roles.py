@@ -77,6 +77,11 @@ class Duty(StrEnum):
     ANSWER_STATEMENT = "answer_statement"  # 确认年度结算单或提出异议
     ENTER_YEAR = "enter_year"  # 录入考核结果、期初余额、往年应收、预付金
     APPROVE_YEAR = "approve_year"
+    APPLY_SPECIAL_CASE = "apply_special_case"  # 特例单议申请、申诉
+    RUN_REVIEW = "run_review"  # 特例单议组织：专家库、受理、抽取、表决、拟定结果
+    APPROVE_REVIEW = "approve_review"  # 批准特例单议结果
+    PAY_SPECIAL_CASE = "pay_special_case"  # 登记特例单议池外拨付
+    READ_REVIEW = "read_review"  # 查特例单议
     RECORD_PAYMENT = "record_payment"  # 登记拨付
     RECORD_DEDUCTION = "record_deduction"  # 登记审核扣款
     APPROVE_DEDUCTION = "approve_deduction"
@@ -143,6 +148,11 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.ANSWER_STATEMENT: frozenset({_R.HOSPITAL_SUBMITTER}),
     Duty.ENTER_YEAR: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_YEAR: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
+    Duty.APPLY_SPECIAL_CASE: frozenset({_R.HOSPITAL_SUBMITTER}),
+    Duty.RUN_REVIEW: frozenset({_R.CITY_SETTLEMENT_CLERK}),
+    Duty.APPROVE_REVIEW: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
+    Duty.PAY_SPECIAL_CASE: frozenset({_R.CITY_SETTLEMENT_CLERK}),
+    Duty.READ_REVIEW: _BUREAU_READERS | _COUNTY | _HOSPITAL | {_R.PROVINCE_ANALYST},
     Duty.RECORD_PAYMENT: frozenset({_R.CITY_SETTLEMENT_CLERK, _R.COUNTY_SETTLEMENT_CLERK}),
     Duty.RECORD_DEDUCTION: frozenset({_R.COUNTY_AUDITOR, _R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_DEDUCTION: frozenset({_R.COUNTY_SETTLEMENT_APPROVER, _R.CITY_SETTLEMENT_APPROVER}),
@@ -180,6 +190,8 @@ MONEY_DUTIES: frozenset[Duty] = frozenset(
         Duty.RECORD_DEDUCTION,
         Duty.APPROVE_DEDUCTION,
         Duty.APPROVE_YEAR,
+        Duty.APPROVE_REVIEW,
+        Duty.PAY_SPECIAL_CASE,
     }
 )
 """Duties that move money (资金职责): audited at every act."""

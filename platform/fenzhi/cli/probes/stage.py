@@ -117,7 +117,16 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             await clerk.do("auditDeductionEnter", "AuditDeductionEnterInput", order, "deduction { id }")
             await _file_and_return(cast, clerk, hospital.code)
             await _leave_of_the_year(clerk, plan, hospital.code)
+            await _apply_for_review(cast, hospital.code)
         await _leave_of_the_pool(clerk, plan, city.code)
+        expert = {
+            "code": f"{city.code}E1",
+            "ownHospital": mine[0].code,
+            "specialties": [mark[-20:]],
+            "recusedFrom": [],
+            "document": f"{mark}专家库",
+        }
+        await clerk.do("reviewExpertEnter", "ReviewExpertEnterInput", expert, "expert { id }")
         await _leave_the_gone(cast, clerk, plan, city.code, mine[0].code)
         editions = await clerk.ask(
             "{ catalogEditions(first: 5) { nodes { id groups(first: 3) { nodes { groupCode score } } } } }"
@@ -217,6 +226,21 @@ async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:
     for case in cases["cases"]["nodes"]:
         order = {"inpatientCase": case["id"], "reason": f"{mark}核对"}
         await clerk.do("caseReturn", "CaseReturnInput", order, "caseHold { id }")
+
+
+async def _apply_for_review(cast: Cast, hospital: str) -> None:
+    """An application for special-case review of a hospital, with its canary."""
+    submitter = cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
+    cases = await submitter.ask("{ cases(first: 1) { nodes { id } } }")
+    for case in cases["cases"]["nodes"]:
+        order = {
+            "inpatientCase": case["id"],
+            "specialty": "重症",
+            "reasons": ["HIGH_COST"],
+            "evidence": [{"title": f"{canary(hospital)}病程", "sha256": "0" * 64}],
+            "statement": f"{canary(hospital)}申请",
+        }
+        await submitter.do("specialCaseApply", "SpecialCaseApplyInput", order, "specialCase { id }")
 
 
 async def _leave_the_gone(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str, hospital: str) -> None:
@@ -430,6 +454,8 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
     "AuditEvent": ("audit_event", "event_id::text"),
+    "SpecialCase": ("special_case", "special_case_id::text"),
+    "ReviewExpert": ("review_expert", "expert_id::text"),
 }
 """Node type → its table and the key inside its ids. A node type that is missing here fails the probes as unjudged."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -323,6 +324,7 @@ def _statement_row(
         "transfer_fen": line.transfer_fen,
         "remainder_fen": line.remainder_fen,
         **_below_payable(computed, line),
+        "off_pool_fen": frozen.special.off_pool_of(number),
         "working": {
             "changes": changes,
             "offsets": [list(pair) for pair in computed.offsets.get(line.hospital, ())],
@@ -340,9 +342,37 @@ def _statement_row(
                 "deposit_target_fen": line.deposit_target_fen,
                 "deposit_posting_fen": line.deposit_posting_fen,
             },
-            "steps": _plain_steps(computed.workings[line.hospital]) + _changes_step(changes),
+            "steps": _plain_steps(computed.workings[line.hospital])
+            + _special_step(frozen, number)
+            + _changes_step(changes),
         },
     }
+
+
+def _special_step(frozen: FrozenRun, number: int) -> list[dict[str, Any]]:
+    """The hospital's reviewed cases as a step of the working; none where it has none."""
+    special = frozen.special
+    values: list[list[str]] = []
+    for case in sorted(one for one, hospital in special.hospital_of.items() if hospital == number):
+        if case in special.points:
+            places = special.points_decimals or 0
+            values.append([f"points {case}", str(Decimal(special.points[case]).scaleb(-places))])
+        elif case in special.off_pool:
+            values.append([f"off_pool {case}", yuan_from_fen(special.off_pool[case])])
+        else:
+            values.append([f"in_review {case}", ""])
+    if not values:
+        return []
+    return [
+        {
+            "rule": "review.special_cases",
+            "zh": "特例单议：核定分值的病例以核定分值参与分配；池外支付的病例退出基金池，金额另行拨付；评审中的病例列入名单。",
+            "en": "Special cases: awarded points share in the pool; a case paid beside the pool has left it and is paid apart; one in review "
+            "is on its list.",
+            "values": values,
+            "document": "",
+        }
+    ]
 
 
 def _changes_step(changes: Mapping[str, Any] | None) -> list[dict[str, Any]]:

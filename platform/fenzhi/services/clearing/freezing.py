@@ -25,6 +25,7 @@ from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, l
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, load_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.bulk import read_arrow
@@ -80,6 +81,8 @@ class FrozenRun:
     position: Position
     beside: YearInputs
     """Opening balances, receivables, and for a year assessments and advances."""
+    special: SpecialCases
+    """Reviews of the frozen cases: points awarded, payments beside the pool, cases still heard."""
     edition_id: uuid.UUID
     budget_id: uuid.UUID | None
     price_id: uuid.UUID | None
@@ -113,6 +116,8 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     if cases.num_rows == 0:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
     basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=pool)
+    special = await load_special_cases(uow, pool, cases)
+    check_scale(special, basis.points_decimals)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
     codes = {number: code for number, (code, _) in hospitals.items()}
     position = await _position(uow, run, kind, pool, policy)
@@ -130,13 +135,14 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         curve = [Fraction(share) for share in budget.curve]
         opened = fund_ytd if kind is RunKind.YEAR or _is_cumulative(policy) else fund_of_quarter
         quarter = 4 if kind is RunKind.YEAR else run.period
-        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, quarter)
+        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, quarter, special.off_pool_fen)
         beside = await load_year_inputs(uow, pool, with_year=kind is RunKind.YEAR)
         budget_part = {
             "id": str(budget.budget_id),
             "version": budget.version,
             "annual_fen": budget.annual_fen,
             "curve": [format(share.normalize(), "f") for share in budget.curve],
+            "off_pool_fen": special.off_pool_fen,
             "fund_fen": fund_fen,
             "opened": str(
                 curve[quarter - 1] - (curve[quarter - 2] if opened is fund_of_quarter and quarter > 1 else 0)
@@ -187,6 +193,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         "payments": [[str(row.payment_id), row.amount_fen - row.returned_fen] for row in payments],
         "earlier_runs": [list(one) for one in position.runs],
         "beside": beside.described(codes),
+        "special_cases": special.described(),
     }
     return FrozenRun(
         run=run,
@@ -205,6 +212,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         payments=_summed((row.hospital_id, row.amount_fen - row.returned_fen) for row in payments),
         position=position,
         beside=beside,
+        special=special,
         edition_id=edition.edition_id,
         budget_id=budget_id,
         price_id=price_id,

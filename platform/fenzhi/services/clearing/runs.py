@@ -16,6 +16,7 @@ from fenzhi.outbox.jobs import enqueue
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id
 from fenzhi.services.clearing import closing
+from fenzhi.services.clearing.special_cases import refuse_open_reviews
 from fenzhi.services.fund.faults import pool_faults
 from fenzhi.store.repositories import clearing, fund, point_value
 from fenzhi.store.repositories.fund import Pool
@@ -89,7 +90,7 @@ async def start_run(platform: Platform, clerk: Subject, request: Request, order:
     Of two starts for one period exactly one makes a run. A pool has one undecided run at a time, because each run posts the difference
     to those before it; a period that a published quarter covers is closed.
     Changes: clearing_run, job. Raises: DataRefused, AlreadyRunning, Conflict CLEARING_EARLIER_RUN_OPEN, PERIOD_CLOSED,
-    BUDGET_NOT_APPROVED, POINT_VALUE_NOT_APPROVED.
+    BUDGET_NOT_APPROVED, POINT_VALUE_NOT_APPROVED, REVIEWS_OPEN.
     """
     faults = _faults(order)
 
@@ -165,6 +166,8 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
             "The pool has no approved budget for the year.",
             code="BUDGET_NOT_APPROVED",
         )
+    if order.kind is RunKind.YEAR:
+        await refuse_open_reviews(uow, order.pool)
     if order.kind is RunKind.MONTH and await point_value.budget_in_force(uow, order.pool) is None:
         raise Conflict(
             "该基金池本年度没有已批准的预算点值。",

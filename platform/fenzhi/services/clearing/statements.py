@@ -48,6 +48,7 @@ from fenzhi.services.clearing.grading import cross_check, grade
 from fenzhi.services.clearing.ledger import balances_of, postings
 from fenzhi.services.clearing.manifest import result_sha256
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.special_cases import with_special_cases
 from fenzhi.services.clearing.year_inputs import refuse_unassessed
 
 CLEARED = "cleared"
@@ -107,6 +108,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     graded = grade(engine, frozen.cases, frozen.basis)
     _all_there(frozen.cases.num_rows, graded.num_rows)
     cross_check(frozen.cases, graded, frozen.basis)
+    graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
     cases = _beside(frozen.cases, graded)
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)

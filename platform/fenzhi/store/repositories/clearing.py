@@ -378,3 +378,20 @@ async def known_sums(
             "rest": rest,
         },
     )
+
+
+async def group_stay(uow: UnitOfWork, pool: Pool, group_code: str) -> tuple[int, int]:
+    """Days and cases of a group in the pool's latest published run (病种住院日): the mean is their quotient, and 0, 0 is none."""
+    published = await runs_of_pool(uow, pool, ("published",))
+    if not published:
+        return 0, 0
+    c = run_case.c
+    row = await uow.first(
+        select(func.coalesce(func.sum(c.los_days), 0).label("days"), func.count().label("cases")).where(
+            c.area_id == uow.scope.area,
+            c.run_id == published[-1].run_id,
+            c.group_code == group_code,
+            c.disposition == "cleared",
+        )
+    )
+    return (int(row.days), int(row.cases)) if row is not None else (0, 0)

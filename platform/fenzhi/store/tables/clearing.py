@@ -135,6 +135,7 @@ hospital_statement = Table(
     fen("deposit_forfeited_fen", server_default=ZERO),
     fen("advance_fen", server_default=ZERO),
     fen("final_fen", server_default=ZERO),
+    fen("off_pool_fen", server_default=ZERO),
     document("working", nullable=False),
     PrimaryKeyConstraint("area_id", "run_id", "hospital_id"),
     ForeignKeyConstraint(["run_id"], ["clearing_run.run_id"]),
@@ -160,7 +161,7 @@ ledger_entry = Table(
     PrimaryKeyConstraint("entry_id"),
     ForeignKeyConstraint(["run_id"], ["clearing_run.run_id"]),
     CheckConstraint(
-        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset')", name="source"
+        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset', 'review')", name="source"
     ),
     CheckConstraint("(source = 'run') = (run_id is not null)", name="run"),
     CheckConstraint("(source = 'run') = (source_id is null)", name="source_id"),

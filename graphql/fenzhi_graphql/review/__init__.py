@@ -1,0 +1,1 @@
+"""Special-case review in the API (特例单议)."""
