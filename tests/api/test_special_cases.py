@@ -37,7 +37,7 @@ async def review_pool(world: World, stem: str, **policy: str) -> Pool:
 
 
 async def test_a_special_case_is_paid_beside_the_pool_once(world: World) -> None:
-    pool = await review_pool(world, "70", special_case__funding="off_pool")
+    pool = await review_pool(world, "7A", special_case__funding="off_pool")
     a, b = pool.place.hospital, pool.place.county_hospital
     clerk = await pool.clerk()
     special_a = await pool.put(a, 1, total_fen=DEAR)
@@ -177,7 +177,7 @@ async def _award(pool: Pool, one: str) -> None:
 
 
 async def test_awards_in_score_become_points_once(world: World) -> None:
-    pool = await review_pool(world, "71", special_case__funding="in_score")
+    pool = await review_pool(world, "7B", special_case__funding="in_score")
     a, b = pool.place.hospital, pool.place.county_hospital
     special_a = await pool.put(a, 1, total_fen=DEAR)
     special_b = await pool.put(b, 1, total_fen=DEAR)
@@ -207,7 +207,7 @@ async def test_awards_in_score_become_points_once(world: World) -> None:
 
 
 async def test_a_year_begun_takes_no_more(world: World) -> None:
-    pool = await review_pool(world, "72", special_case__funding="off_pool")
+    pool = await review_pool(world, "7C", special_case__funding="off_pool")
     a = pool.place.hospital
     await pool.put(a, 1)
     late = await pool.put(a, 1, total_fen=DEAR)
@@ -220,5 +220,5 @@ async def test_a_year_begun_takes_no_more(world: World) -> None:
     assert (await pool.step("clearingRunVoid", run))["userErrors"] == []
     again = (await apply(pool, a, late))[0]["id"]
     assert again != one
-    county = await world.client("720122", Role.COUNTY_AUDITOR)
+    county = await world.client("7C0122", Role.COUNTY_AUDITOR)
     assert await look(county, again) is None

@@ -14,6 +14,7 @@ from sqlalchemy import Row
 
 from fenzhi.rules.clearing.quarterly import QuarterMode
 from fenzhi.rules.clearing.statement import Account
+from fenzhi.rules.payment_modes.mode_of_case import PaymentMode, policy_mode_rules
 from fenzhi.rules.periods import SettlementMonth, SettlementQuarter
 from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
 from fenzhi.rules.point_value.point_value import Basis, NoCases, PointValue
@@ -233,6 +234,7 @@ def _last_day(run: Row[Any], kind: RunKind) -> date:
 
 def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
     """A method that needs what a run does not have refuses, rather than being paid as something else."""
+    _refuse_other_modes(policy)
     if kind is RunKind.MONTH:
         return
     method = PointValueMethod(policy.method("point_value.method"))
@@ -249,6 +251,24 @@ def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
                 f"A quarter run does not carry out {key} = {value}.",
                 hint="改用支持的办法，或由年度清算办理 / choose another method, or leave it to the annual clearing",
             )
+
+
+def _refuse_other_modes(policy: ResolvedPolicy) -> None:
+    """Payment modes beside the points that an area entered and no run carries out: else their cases would be paid by points in silence.
+
+    A row that goes by agreement alone stands: an agreement of another mode is not made here.
+    """
+    found = [key for key in ("total_control.table", "rare_disease.layers") if policy.has(key)]
+    if policy.has("payment_mode.table") and any(
+        rule.mode is not PaymentMode.DIP and not rule.agreement_modes for rule in policy_mode_rules(policy)
+    ):
+        found.append("payment_mode.table")
+    for key in found:
+        raise MethodNotSupported(
+            f"结算暂不支持策略 {key} 所列的支付方式。",
+            f"A run does not carry out the payment modes of {key}.",
+            hint="在策略中撤下该表，或将其病例另行结算 / take the table out of the policy, and settle its cases elsewhere",
+        )
 
 
 def price_of(row: Row[Any]) -> PointValue:
