@@ -38,7 +38,7 @@ check: setup ## Lint, format, types, arrows, chart, YAML (静态检查)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python tests/chart_rendering.py
+	PYTHONPATH=tests $(BIN)/python tests/chart_rendering.py
 	$(BIN)/yamllint --strict .
 
 probes: setup ## Every field and path as every role for every tenant (越权探测)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import strawberry
 
-from fenzhi.rules.refusals import DataRefused
+from fenzhi.rules.refusals import DataRefused, Forbidden
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.paging import key_of, type_of
 
@@ -44,4 +44,7 @@ class NodeQuery:
             key = key_of(id, type_name)
         except DataRefused:
             return None
-        return await finder(info, key)
+        try:
+            return await finder(info, key)
+        except Forbidden:
+            return None

@@ -88,7 +88,7 @@ class YearQuery:
 
     @strawberry.field(
         description="The quarterly curve that the booked seasons of the years before suggest, four cumulative shares (季度进度测算). "
-        "Roles: city, province analyst."
+        "Roles: city."
     )
     async def fund_curve_suggested(self, info: Info, insurance: Insurance, year: int) -> list[ExactDecimal]:
         context = info.context

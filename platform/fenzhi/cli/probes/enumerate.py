@@ -32,6 +32,9 @@ PLAIN_UUIDS = frozenset({"accountId", "personId"})
 NODE_BEHIND = {"CaseExplain": "InpatientCase"}
 """What an `id` names where the answer is about a node but is none itself."""
 
+NAMED = {"case": "InpatientCase"}
+"""Ids whose name would fit several node types, and the one they name."""
+
 OVERRIDES = {"referenceCosts": {"year": 2024}}
 """Values a field needs to have something to answer: reference costs are of the year before."""
 
@@ -142,6 +145,9 @@ def _selection(schema: GraphQLSchema, type_: Any, depth: int, open_: tuple[str, 
         if arguments is None:
             continue
         if isinstance(inner, GraphQLObjectType | GraphQLInterfaceType):
+            if name == "edges" and "nodes" in type_.fields:
+                parts.append("edges { __typename cursor }")  # Their nodes are asked for as `nodes`.
+                continue
             if depth <= 1 or inner.name in open_:
                 continue
             parts.append(f"{name}{arguments} {_selection(schema, inner, depth - 1, (*open_, inner.name))}")
@@ -205,6 +211,8 @@ def _node_type(name: str, types: set[str], return_type: str) -> str:
     """The node type an id argument wants, told by its name or by what its field returns."""
     if name == "id":
         return NODE_BEHIND.get(return_type, return_type)
+    if name in NAMED:
+        return NAMED[name]
     lowered = {t.lower(): t for t in types}
     for candidate in (
         name.lower(),

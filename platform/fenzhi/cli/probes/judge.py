@@ -148,8 +148,10 @@ class Judge:
         unknown = [slot for slot in question.id_slots if slot.node_type == "?"]
         if unknown:
             return
-        if not question.id_slots:
-            await self._one(question, actor, "own", {}, None)
+        if all(slot.node_type == "uuid:" for slot in question.id_slots):
+            # Nothing of it names an object of ours: there is nobody else's to ask for.
+            own = {slot: str(filler(self.world, subject, "own", slot)) for slot in question.id_slots}
+            await self._one(question, actor, "own", own, None)
             return
         nothing = {slot: str(filler(self.world, subject, "nonexistent", slot)) for slot in question.id_slots}
         baseline = await self._one(question, actor, "nonexistent", nothing, None)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fenzhi.access.development_issuer import AUDIENCE, ISSUER, DevelopmentKey, issue_development_token
+from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Role, TenantKind
 from fenzhi.access.tokens import Verifier
 from fenzhi.cli.demo.sources import DemoSource
@@ -31,6 +32,7 @@ from fenzhi.cli.synthetic.plan import DocumentPlan, ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
 from fenzhi.logs import configure_logging
 from fenzhi.services.acts import Platform
+from fenzhi.services.audit.chain import anchor, chain_waiting
 from fenzhi.services.opening import open_platform
 from fenzhi.services.registry.accounts import development_account
 
@@ -48,7 +50,13 @@ async def probed_world(
     await asyncio.to_thread(upgrade_to_head, addresses.owner_dsn)
     configure_logging("DEBUG" if log else "ERROR", log)
     async with (
-        open_platform(addresses.app_dsn, addresses.redis_url, os.urandom(32), is_development=True) as platform,
+        open_platform(
+            addresses.app_dsn,
+            addresses.redis_url,
+            os.urandom(32),
+            is_development=True,
+            key_hosts=KeyHosts(("issuer.probe.invalid",)),
+        ) as platform,
         _cast(platform) as cast,
     ):
         tenants: dict[str, Tenant] = {}
@@ -58,6 +66,7 @@ async def probed_world(
                 await _perform(cast, source, is_sandbox=prefix == _SECOND)
                 await leave_more(cast, source.plan)
                 tenants |= _tenants(source.plan)
+        await _leave_the_governed(cast, platform)
         tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
         sandbox = _code("990000", _SECOND)
         world = ProbedWorld(cast, tenants, sandbox, await _numbers(addresses.app_dsn), platform=platform)
@@ -199,6 +208,25 @@ async def _leave_of_the_pool(clerk: Actor, plan: ProvincePlan, city: str) -> Non
     await clerk.do("advancesPropose", "AdvancesProposeInput", _entry(plan, city), "advances { id }")
     month = {"insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": plan.settlement_year, "month": 1}
     await clerk.do("deadlinesOpen", "SettlementMonthInput", month, "clocks")
+
+
+async def _leave_the_governed(cast: Cast, platform: Platform) -> None:
+    """A proposed role, a proposed issuer and an anchored audit, for those who govern the platform."""
+    city = f"{_FIRST}0100"
+    subject, _ = await development_account(platform.database, city, Role.CITY_SETTLEMENT_CLERK)
+    order = {"issuer": ISSUER, "subject": subject, "tenant": city, "role": Role.CITY_SETTLEMENT_APPROVER.name}
+    await cast.actor(city, Role.CITY_SYSTEM_ADMINISTRATOR).do("roleGrant", "RoleGrantInput", order, "grant { id }")
+    issuer = {
+        "issuer": "https://issuer.probe.invalid",
+        "keysUrl": "https://issuer.probe.invalid/keys",
+        "audience": AUDIENCE,
+        "tenant": city,
+    }
+    operator = cast.actor("operator", Role.OPERATOR_ADMIN)
+    await operator.do("issuerRegister", "IssuerRegisterInput", issuer, "tokenIssuer { id }")
+    while await chain_waiting(platform):
+        pass
+    await anchor(platform)
 
 
 async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:

@@ -23,7 +23,7 @@ from fenzhi.rules.fund.budget import (
 )
 from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
 from fenzhi.rules.policy.resolved import ResolvedPolicy
-from fenzhi.rules.refusals import Conflict
+from fenzhi.rules.refusals import Conflict, Forbidden
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.clearing.changes import can_read, quarter_terms_of
 from fenzhi.services.policy.resolution import resolved_policy
@@ -167,6 +167,8 @@ async def suggested_curve(platform: Platform, subject: Subject, insurance: str, 
 
     Policy: budget.curve_years. Raises: LastYearMissing, PolicyNotEntered.
     """
+    if subject.area_id is None:
+        raise Forbidden("季度进度按统筹区测算，省级没有自己的基金池。", "A curve is an area's; a province has no pool.")
     async with looking(platform, subject, Duty.READ_FUND) as uow:
         policy = await resolved_policy(uow, date(year, 1, 1), insurance=insurance)
         years = [year - n for n in range(policy.integer("budget.curve_years"), 0, -1)]
