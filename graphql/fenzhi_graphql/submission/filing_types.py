@@ -56,7 +56,7 @@ class FiledList(Node, Shows):
     hospital_code: str = strawberry.field(description="Institution code (机构编码).")
     state: FiledListState = strawberry.field(description="How it stands (状态).")
     stas_type: str = strawberry.field(
-        description="The national word: 0 draft, 1 submitted, 2 passed, 3 rejected (stas_type)."
+        description="The national word: 0 draft, 1 submitted, 2 passed, 3 rejected (清单状态)."
     )
     version: int = strawberry.field(description="Version of its newest text (版本).")
     channel: str = strawberry.field(description="national or entry: how it came (来源).")

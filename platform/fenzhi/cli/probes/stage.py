@@ -36,7 +36,7 @@ from fenzhi.services.audit.chain import anchor, chain_waiting
 from fenzhi.services.opening import open_platform
 from fenzhi.services.registry.accounts import development_account
 
-CASES = 240
+CASES = 600
 _FIRST, _SECOND = "99", "98"
 
 
@@ -136,6 +136,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             "document": f"{mark}专家库",
         }
         await clerk.do("reviewExpertEnter", "ReviewExpertEnterInput", expert, "expert { id }")
+        await _hear(clerk, plan, city.code, mine[-1].code)
         await _leave_the_gone(cast, clerk, plan, city.code, mine[0].code)
         editions = await clerk.ask(
             "{ catalogEditions(first: 5) { nodes { id groups(first: 3) { nodes { groupCode score } } } } }"
@@ -264,11 +265,30 @@ async def _apply_for_review(cast: Cast, hospital: str) -> None:
         order = {
             "inpatientCase": case["id"],
             "specialty": "重症",
-            "reasons": ["HIGH_COST"],
+            "reasons": ["CRITICAL_AND_COMPLEX"],
             "evidence": [{"title": f"{canary(hospital)}病程", "sha256": "0" * 64}],
             "statement": f"{canary(hospital)}申请",
         }
         await submitter.do("specialCaseApply", "SpecialCaseApplyInput", order, "specialCase { id }")
+
+
+async def _hear(clerk: Actor, plan: ProvincePlan, city: str, own_hospital: str) -> None:
+    """A closed cycle, and a panel for what it admitted."""
+    for number in range(2, 7):
+        expert = {
+            "code": f"{city}E{number}",
+            "ownHospital": own_hospital,
+            "specialties": ["重症"],
+            "recusedFrom": [],
+            "document": f"{canary(city)}专家库",
+        }
+        await clerk.do("reviewExpertEnter", "ReviewExpertEnterInput", expert, "expert { id }")
+    order = {"year": plan.settlement_year, "cycle": 1}
+    await clerk.do("reviewCycleClose", "ReviewCycleCloseInput", order, "cycle { cap }")
+    found = await clerk.ask("{ specialCases(first: 100) { nodes { id state } } }")
+    for case in found["specialCases"]["nodes"]:
+        if case["state"] == "ADMITTED":
+            await clerk.do("specialCaseDraw", "SpecialCaseStepInput", {"specialCase": case["id"]}, "specialCase { id }")
 
 
 async def _leave_the_gone(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str, hospital: str) -> None:
