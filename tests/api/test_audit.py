@@ -408,6 +408,10 @@ async def test_who_audits_holds_no_other_role(place: Place) -> None:
 NAMES_A_PATIENT = ("setlId", "case", "caseId", "supersededBy", "personNo", "personName", "certificateNo")
 
 
+THE_CALLERS_OWN_WORD = {"GroupingPreview"}
+"""Types whose case is a name the caller made up for a case that is stored nowhere."""
+
+
 def test_every_type_that_names_a_patient_says_whom_it_shows() -> None:
     own = build_own()
     found, silent = set(), set()
@@ -415,7 +419,7 @@ def test_every_type_that_names_a_patient_says_whom_it_shows() -> None:
         if isinstance(one, GraphQLObjectType) and any(field in one.fields for field in NAMES_A_PATIENT):
             definition = own.get_type_by_name(name)
             found.add(name)
-            if not issubclass(definition.origin, Shows):  # type: ignore[union-attr]
+            if name not in THE_CALLERS_OWN_WORD and not issubclass(definition.origin, Shows):  # type: ignore[union-attr]
                 silent.add(name)
     assert found >= {"InpatientCase", "Verdict", "CaseExplain", "StatementCase", "AuditSubject", "PersonalFields"}
     assert silent == set(), "let the type inherit fenzhi_graphql.sight.Shows and name its case in show()"

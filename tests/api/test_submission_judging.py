@@ -20,6 +20,10 @@ async def place(world: World) -> Place:
     return await open_place(world, "55")
 
 
+class Died(Exception):
+    """The judge ends here, without a word."""
+
+
 async def sealed(place: Place, lines: list[Any]) -> tuple[str, JobInHand]:
     """A sealed batch and its job, in this test's hands."""
     client = await place.submitter()
@@ -51,10 +55,10 @@ async def test_a_judge_that_dies_before_its_end_leaves_nothing(place: Place, mon
 
     def dies(name: str) -> None:
         if name == "submission.before_commit":
-            raise ConnectionResetError
+            raise Died
 
     monkeypatch.setattr(judge, "failpoint", dies)
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(Died):
         await judge.judge_batch(platform, job)
     monkeypatch.undo()
     found = await place.look(client, batch)

@@ -108,7 +108,7 @@ def test_a_faulty_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_all_commands_are_there() -> None:
     names = {command.name or command.callback.__name__ for command in main.app.registered_commands if command.callback}
     assert names == {
-        "up", "down", "status", "tenants", "token", "first-operator", "doctor", "migrate", "golden", "probes", "battery", "generate", "demo", "bench", "group", "explain", "submit", "verify",
+        "up", "down", "status", "tenants", "token", "first-operator", "doctor", "migrate", "golden", "probes", "battery", "generate", "demo", "bench", "group", "explain", "submit", "verify", "backup", "restore",
     }  # fmt: skip
 
 

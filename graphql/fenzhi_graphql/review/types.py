@@ -8,6 +8,7 @@ from enum import Enum
 
 import strawberry
 
+from fenzhi.services.audit.sight import Sight
 from fenzhi.services.review import cycles, experts, lookups
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
@@ -15,6 +16,7 @@ from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import global_id
 from fenzhi_graphql.scalars import ExactDecimal, Fen
+from fenzhi_graphql.sight import Shows
 
 
 @strawberry.enum(
@@ -110,8 +112,9 @@ class CaseHearing:
 
 
 @strawberry.type(description="An application for special-case review (特例单议申请).")
-class SpecialCase(Node):
+class SpecialCase(Node, Shows):
     key: strawberry.Private[uuid.UUID]
+    case_key: strawberry.Private[uuid.UUID]
     area_code: str = strawberry.field(description="Code of the pooling area (统筹区).")
     hospital_code: str = strawberry.field(description="Institution code (机构编码).")
     case_id: strawberry.ID = strawberry.field(description="The case (病例).")
@@ -149,6 +152,10 @@ class SpecialCase(Node):
     approved_at: datetime | None = strawberry.field(description="When the outcome was approved (批准时间).")
     paid_on: date | None = strawberry.field(description="Day the off-pool award was paid (拨付日期).")
     recorded_at: datetime = strawberry.field(description="When it was applied for (申请时间).")
+
+    def show(self, sight: Sight) -> None:
+        """The case it is about."""
+        sight.case(self.case_key)
 
     @strawberry.field(description="Draws and votes; empty for anybody but the city (评审过程).")
     async def hearing(self, info: Info) -> CaseHearing:
@@ -190,6 +197,7 @@ class SpecialCase(Node):
             area_code=view.area_code,
             hospital_code=view.hospital_code,
             case_id=global_id("InpatientCase", view.case_id),
+            case_key=view.case_id,
             insurance=Insurance(view.insurance),
             pool_scope=PoolScope(view.pool_scope),
             year=view.year,
