@@ -265,7 +265,7 @@ async def _apply_for_review(cast: Cast, hospital: str) -> None:
         order = {
             "inpatientCase": case["id"],
             "specialty": "重症",
-            "reasons": ["CRITICAL_AND_COMPLEX"],
+            "reasons": ["critical_and_complex".upper()],
             "evidence": [{"title": f"{canary(hospital)}病程", "sha256": "0" * 64}],
             "statement": f"{canary(hospital)}申请",
         }
