@@ -43,6 +43,7 @@ def needs_superuser(addresses: ServerAddresses) -> None:
         pytest.skip("the store is looked at past its walls: a superuser's DSN is needed")
 
 
+@pytest.mark.battery
 async def test_a_commit_whose_answer_nobody_heard_happened_once(own_database: ServerAddresses, folder: Path) -> None:
     needs_superuser(own_database)
     tally = Tally()
@@ -77,6 +78,7 @@ async def test_replicas_and_workers_are_replaced_under_load(own_database: Server
     }
 
 
+@pytest.mark.battery
 async def test_business_time_is_the_database_s(running_servers: Servers, folder: Path) -> None:
     if "postgres" not in running_servers.addresses.pids:
         pytest.skip("the clock of a database that is given cannot be set")

@@ -22,6 +22,7 @@ from fenzhi_migrations.upgrade import head_revision
 PASSPHRASE = "correct horse battery staple"
 
 
+@pytest.mark.battery
 async def test_a_backup_under_load_goes_back_to_a_second_before(
     servers: ServerAddresses, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,8 +24,8 @@ async def message(request: Request) -> Response:
     """`POST /v1/nhsa/{infno}`: one message of transactions 4101A, 4102, 4103, 4104, 4105, 3606 or 3607."""
     msgid = ""
     received = datetime.now(_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+    subject = await request.app.state.sign_in.subject(request)  # Who is nobody is told so as on every other path.
     try:
-        subject = await request.app.state.sign_in.subject(request)
         infno = request.path_params["infno"]
         if infno not in TRANSACTIONS:
             raise NotFound("没有该交易。", "No such transaction.", hint="、".join(TRANSACTIONS))

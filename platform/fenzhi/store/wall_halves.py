@@ -47,6 +47,8 @@ _READ: Mapping[str, tuple[tuple[str, ...], str]] = {
     "receivable": (_BELOW, _APPROVED),
     "volume_baseline": (_BELOW, _APPROVED),
     "working_calendar": (_AND_WORKER, _APPROVED),
+    "edition_withdrawal": (_AND_WORKER, _APPROVED),
+    "opinion_answer": (_AND_WORKER, "next_edition_id in ( select catalog_edition.edition_id"),
 }
 """Table → who reads only what is published, and what published means."""
 
@@ -63,6 +65,8 @@ _CHANGE: Mapping[str, tuple[tuple[str, ...], str]] = {
     "volume_baseline": (("fenzhi_area",), _DRAFT),
     "working_calendar": (("fenzhi_province",), _DRAFT),
     "deadline": (_BELOW_PROVINCE, "done_on is null"),
+    "edition_withdrawal": (("fenzhi_province",), "state = 'proposed'"),
+    "special_case": (("fenzhi_area",), "state <> 'paid'"),
     "role_grant": (("fenzhi_operator", "fenzhi_area"), "state = 'proposed'"),
 }
 """Table → who changes only what is undecided, and what undecided means."""
@@ -75,6 +79,9 @@ HALVES: Mapping[tuple[str, str, str], str] = {
         for table in ("disease_group", "auxiliary_subtype", "edition_list")
         for command in ("INSERT", "DELETE")
     },
+    ("special_case", "INSERT", "fenzhi_hospital"): "state = 'applied'",
+    ("special_case", "UPDATE", "fenzhi_hospital"): "state = 'refused' && round = 1",
+    ("special_case", "UPDATE CHECK", "fenzhi_hospital"): "state = 'admitted' && round = 2",
     **_all("statement_act", "INSERT", ("fenzhi_hospital",), "party = 'hospital'"),
     **{
         (table, command, "fenzhi_province"): _OF_PROVINCE

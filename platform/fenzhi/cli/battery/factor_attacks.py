@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -126,7 +127,11 @@ async def _ask(stage: Stage, question: Any, token: str) -> str:
     values = {slot: nonexistent(slot.node_type) for slot in question.id_slots}
     body = {"query": question.document, "variables": filled(question, values)}
     headers = {"authorization": f"Bearer {token}", "x-battery-address": fresh_address()}
-    return (await stage.cast.http.post("/graphql", json=body, headers=headers)).text
+    while True:
+        answer = await stage.cast.http.post("/graphql", json=body, headers=headers)
+        if answer.status_code != 429:  # A budget used up says nothing of factors.
+            return answer.text
+        await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
 
 
 _START = """
