@@ -57,7 +57,7 @@ async def served(place: Place) -> AsyncIterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(place.world.app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(place.world.app, host="127.0.0.1", port=port, log_config=None))
     serving = asyncio.create_task(server.serve())
 
     async def work() -> None:
