@@ -32,6 +32,7 @@ async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> Non
     assert all(tally.tried[path] > 200 for path in paths)
 
 
+@pytest.mark.battery
 async def test_what_was_taken_away_is_gone_within_thirty_seconds(stage: Stage) -> None:
     tally = Tally()
     await try_revocation(stage, tally)
@@ -54,6 +55,7 @@ async def test_five_failures_lock_an_address_and_an_account(stage: Stage) -> Non
     assert tally.failures == []
 
 
+@pytest.mark.battery
 async def test_money_is_refused_without_a_second_factor_and_with_a_forged_one(stage: Stage) -> None:
     tally = Tally()
     await try_second_factor(stage, tally, 4)
