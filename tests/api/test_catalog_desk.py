@@ -40,7 +40,7 @@ class Desk:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def desk(world: World) -> Desk:
-    province = await open_catalog_province(world, "630000")
+    province = await open_catalog_province(world, "380000")
     found = Desk(province)
     for code, day, text in (("one", "2025-01-01", FIRST), ("two", "2026-01-01", SECOND)):
         found.editions[code] = await province.draft(code, day)

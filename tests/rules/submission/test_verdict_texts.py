@@ -11,7 +11,7 @@ from fenzhi.rules.submission.refusal_page import refusal_index, refusal_page
 from fenzhi.rules.submission.verdict_texts import VERDICT_TEXTS, filled, refusal, verdict
 
 ROOT = Path(__file__).resolve().parents[3]
-RULES = ROOT / "platform/fenzhi/rules/submission/case_checks.py"
+RULES = [ROOT / "platform/fenzhi/rules/submission" / name for name in ("case_checks.py", "code_mapping.py")]
 READER = ROOT / "platform/fenzhi/services/submission"
 
 
@@ -39,10 +39,8 @@ def test_words_are_there_in_both_languages_with_the_same_slots(code: str):
 
 
 def test_every_code_is_given_by_a_rule_or_by_the_reader_and_none_is_idle():
-    sources = RULES.read_text(encoding="utf-8") + "".join(
-        path.read_text(encoding="utf-8")
-        for path in (READER / "wire.py", READER / "parse_part.py", READER / "read_faults.py")
-    )
+    readers = [READER / name for name in ("wire.py", "parse_part.py", "read_faults.py")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in [*RULES, *readers])
     named = set(re.findall(r'"([A-Z][A-Z0-9_]{5,})"', sources))
     named |= set(OPTIONAL_CODES)  # tests/rules/submission/test_optional_checks.py has each of them given.
     # What a table as such gets wrong is refused at the upload; only what is wrong with a cell is a finding.

@@ -93,12 +93,12 @@ async def try_full(tally: Tally, servers: Servers, disk: Path, redis_url: str, s
             findings = await begin(superuser_dsn(addresses), made.lease_s)
             history, batches = History(), list[Sent]()
             for number in range(1, rounds + 1):
-                left = chance.choice(LEFT_OVER)
+                left = chance.choice(LEFT_OVER) if number > 2 else 0
                 context = f"round {number}, {left >> 10} KiB left"
                 odd = len(history.odd)
                 senders = chance.sample(world.hospitals(), 2)
-                # Filled before the work, or in the midst of it.
-                fills_first = number % 2 == 0
+                # Filled before the work, or in the midst of it; the first time to the last byte before it begins.
+                fills_first = number % 2 == 1
                 if fills_first:
                     _fill(disk, left)
                 working = [
