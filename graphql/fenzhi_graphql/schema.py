@@ -17,6 +17,7 @@ from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
 from fenzhi_graphql.catalog.desk_mutations import CatalogDeskMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
+from fenzhi_graphql.catalog.regroup_fields import RegroupMutation, RegroupQuery
 from fenzhi_graphql.clearing.answers import StatementMutation
 from fenzhi_graphql.clearing.mutations import ClearingMutation
 from fenzhi_graphql.clearing.queries import ClearingQuery
@@ -64,6 +65,7 @@ QUERIES: tuple[type[Any], ...] = (
     DeadlineQuery,
     PolicyQuery,
     CatalogQuery,
+    RegroupQuery,
     SubmissionQuery,
     FilingQuery,
     GroupingQuery,
@@ -83,6 +85,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     CatalogMutation,
     AreaCatalogMutation,
     CatalogDeskMutation,
+    RegroupMutation,
     SubmissionMutation,
     FilingMutation,
     PointValueMutation,

@@ -203,6 +203,7 @@ class Pool:
         fund_fen: int = 700_000,
         discharge: date | None = None,
         replaces: uuid.UUID | None = None,
+        submitted: datetime | None = None,
     ) -> uuid.UUID:
         """A case in the store, as intake leaves it."""
         number, county = self.numbers[hospital]
@@ -234,7 +235,7 @@ class Pool:
             "diagnoses": [diagnosis],
             "procedures": list(procedures),
             "digest": uuid.uuid5(uuid.NAMESPACE_OID, case_id.hex).bytes * 2,
-            "submitted_at": datetime(2025, month, 11, tzinfo=UTC),
+            "submitted_at": submitted or datetime(2025, month, 11, tzinfo=UTC),
         }
         async with self.world.platform.database.unit_of_work(self.scope) as uow:
             await uow.insert(inpatient_case, [row])

@@ -1,4 +1,4 @@
-"""The catalog desk (目录维护): editions taken back, opinions and their answers, previews before publishing.
+"""The catalog desk (目录维护): editions taken back, opinions and their answers, previews before publishing; a year regrouped.
 
 Revision ID: 2026_11_22_catalog_desk
 Revises: 2026_11_22_identity
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from fenzhi_migrations.walls import (
     AREA,
@@ -48,8 +49,18 @@ WALLS: tuple[Wall, ...] = (
         below=_BELOW,
     ),
     Wall("preview_row", "province", insert=(PROVINCE,), hidden_from=_BELOW),
+    Wall("regrouping", "area", insert=(WORKER,), hidden_from=(COUNTY, HOSPITAL)),
+    Wall("regrouped_case", "hospital", insert=(WORKER,), hidden_from=(COUNTY, HOSPITAL)),
+    Wall(
+        "regroup_task",
+        "area",
+        insert=(PROVINCE, AREA),
+        update={WORKER: ("done_on", "regrouping_id")},
+        writable_while="done_on is null",
+        hidden_from=(COUNTY, HOSPITAL),
+    ),
 )
-GROWING = ("group_opinion", "opinion_answer", "preview_row")
+GROWING = ("group_opinion", "opinion_answer", "preview_row", "regrouping", "regrouped_case")
 
 
 def _when(name: str) -> sa.Column[object]:
@@ -162,11 +173,92 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("edition_id", "job_id", "area_id", "hospital_id", "level", name=op.f("pk_preview_row")),
     )
+    _regrouping()
     for wall in WALLS:
         for statement in statements(wall):
             op.execute(statement)
     for table in GROWING:
         op.execute(append_only(table))
+
+
+def _regrouping() -> None:
+    op.create_table(
+        "regrouping",
+        sa.Column("regrouping_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("edition_id", sa.Uuid(), nullable=False),
+        sa.Column("year", sa.SmallInteger(), nullable=False),
+        sa.Column("policy_on", sa.Date(), nullable=False),
+        sa.Column("replay_of", sa.Uuid(), nullable=True),
+        sa.Column("cases", sa.Integer(), nullable=False),
+        sa.Column("grouped", sa.Integer(), nullable=False),
+        sa.Column("settled_before", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("manifest", postgresql.JSONB(), nullable=False),
+        sa.Column("manifest_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("result_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("as_known_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("wanted_by_person", sa.Uuid(), nullable=True),
+        _when("recorded_at"),
+        sa.ForeignKeyConstraint(
+            ["edition_id"], ["catalog_edition.edition_id"], name=op.f("fk_regrouping_edition_id_catalog_edition")
+        ),
+        sa.ForeignKeyConstraint(
+            ["replay_of"], ["regrouping.regrouping_id"], name=op.f("fk_regrouping_replay_of_regrouping")
+        ),
+        sa.PrimaryKeyConstraint("regrouping_id", name=op.f("pk_regrouping")),
+    )
+    op.create_index("ix_regrouping_area_id", "regrouping", ["area_id", "regrouping_id"], unique=False)
+    op.create_table(
+        "regrouped_case",
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("county_id", sa.Integer(), nullable=True),
+        sa.Column("hospital_id", sa.Integer(), nullable=False),
+        sa.Column("regrouping_id", sa.Uuid(), nullable=False),
+        sa.Column("case_id", sa.Uuid(), nullable=False),
+        sa.Column("insurance", _C, nullable=False),
+        sa.Column("pool_scope", _C, nullable=False),
+        sa.Column("disposition", _C, nullable=False),
+        sa.Column("group_code", _C, nullable=False),
+        sa.Column("band", _C, nullable=False),
+        sa.Column("points", sa.Numeric(), nullable=False),
+        sa.Column("before_run_id", sa.Uuid(), nullable=True),
+        sa.Column("before_disposition", _C, nullable=False),
+        sa.Column("before_group_code", _C, nullable=False),
+        sa.Column("before_points", sa.Numeric(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["regrouping_id"], ["regrouping.regrouping_id"], name=op.f("fk_regrouped_case_regrouping_id_regrouping")
+        ),
+        sa.PrimaryKeyConstraint("area_id", "regrouping_id", "case_id", name=op.f("pk_regrouped_case")),
+    )
+    op.create_table(
+        "regroup_task",
+        sa.Column("task_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("cause", _C, nullable=False),
+        sa.Column("cause_id", sa.Uuid(), nullable=False),
+        sa.Column("edition_id", sa.Uuid(), nullable=True),
+        sa.Column("rule_from", sa.Date(), nullable=False),
+        sa.Column("year", sa.SmallInteger(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("opened_on", sa.Date(), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=False),
+        sa.Column("done_on", sa.Date(), nullable=True),
+        sa.Column("regrouping_id", sa.Uuid(), nullable=True),
+        _when("recorded_at"),
+        sa.CheckConstraint("cause in ('edition', 'withdrawal', 'policy')", name=op.f("ck_regroup_task_cause")),
+        sa.CheckConstraint("due_on > opened_on", name=op.f("ck_regroup_task_due_on")),
+        sa.CheckConstraint("(done_on is null) = (regrouping_id is null)", name=op.f("ck_regroup_task_done")),
+        sa.ForeignKeyConstraint(
+            ["edition_id"], ["catalog_edition.edition_id"], name=op.f("fk_regroup_task_edition_id_catalog_edition")
+        ),
+        sa.ForeignKeyConstraint(
+            ["regrouping_id"], ["regrouping.regrouping_id"], name=op.f("fk_regroup_task_regrouping_id_regrouping")
+        ),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_regroup_task")),
+        sa.UniqueConstraint("area_id", "cause", "cause_id", name=op.f("uq_regroup_task_area_id")),
+    )
 
 
 def downgrade() -> None:
@@ -175,5 +267,13 @@ def downgrade() -> None:
     for wall in reversed(WALLS):
         for statement in lowering(wall):
             op.execute(statement)
-    for table in ("preview_row", "opinion_answer", "group_opinion", "edition_withdrawal"):
+    for table in (
+        "regroup_task",
+        "regrouped_case",
+        "regrouping",
+        "preview_row",
+        "opinion_answer",
+        "group_opinion",
+        "edition_withdrawal",
+    ):
         op.drop_table(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fenzhi.services.acts import Platform
-from fenzhi.services.catalog import build, preview, reference_costs
+from fenzhi.services.catalog import build, preview, reference_costs, regrouping
 from fenzhi.services.jobs.execution import JobInHand
 
 
@@ -22,8 +22,14 @@ async def preview_edition(_platform: Platform, job: JobInHand) -> None:
     await preview.preview(job)
 
 
+async def regroup_year(_platform: Platform, job: JobInHand) -> None:
+    """Group a year's cases of an area under another edition (重新入组)."""
+    await regrouping.regroup(job)
+
+
 HANDLERS = {
     build.BUILD_JOB: build_edition,
     reference_costs.REFERENCE_JOB: compute_references,
     preview.PREVIEW_JOB: preview_edition,
+    regrouping.REGROUP_JOB: regroup_year,
 }

@@ -150,6 +150,9 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             "isConstructed": True,
         }
         await clerk.do("areaOverlayDraft", "AreaOverlayDraftInput", order, "overlay { id }")
+        order = {"edition": edition["id"], "year": plan.settlement_year}
+        regrouped = await clerk.do("casesRegroup", "CasesRegroupInput", order, "job { id }")
+        await clerk.wait(regrouped["job"]["id"])
     editor = cast.actor(plan.code, Role.PROVINCE_CATALOG_EDITOR)
     order = {
         "code": f"{canary(plan.code)[-20:]}D",
@@ -485,6 +488,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "CatalogEdition": ("catalog_edition", "edition_id::text"),
     "CodeTable": ("code_table", "code_table_id::text"),
     "DiseaseGroup": ("disease_group", "edition_id::text || '/' || group_code"),
+    "Regrouping": ("regrouping", "regrouping_id::text"),
     "AreaOverlay": ("area_overlay", "overlay_id::text"),
     "PolicyEntry": ("area_policy", "policy_id::text"),
     "FundBudget": ("fund_budget", "budget_id::text"),

@@ -26,6 +26,7 @@ from fenzhi.rules.refusals import Conflict, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.catalog.book import edition_row, load_edition
 from fenzhi.services.catalog.faults import document_faults, fault, moved, reason_faults, refuse, require_draft
+from fenzhi.services.catalog.regroup_tasks import RuleChange, open_tasks
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork, new_id
@@ -199,7 +200,7 @@ async def publish_edition(platform: Platform, approver: Subject, request: Reques
     """Publish an edition as a second person (发布目录). It is in force from its effective date until the next one begins.
 
     The edition before it ends the day before; where a later one is published already, this one ends the day before that.
-    Changes: catalog_edition. Raises: SamePerson for whoever drafted it or edited its scores, Conflict
+    Where it follows another, every city has a year to regroup. Changes: catalog_edition, regroup_task. Raises: SamePerson for whoever drafted it or edited its scores, Conflict
     EDITION_NOT_IN_REVIEW, EDITION_SAME_DAY, NotFound, DataRefused.
     """
 
@@ -226,6 +227,8 @@ async def publish_edition(platform: Platform, approver: Subject, request: Reques
         }
         if await catalog.change_edition(uow, edition_id, "in_review", values) != 1:
             raise moved()
+        if before is not None:
+            await open_tasks(uow, RuleChange("edition", edition_id, edition_id, row.effective_from, row.document))
         return {"type": "CatalogEdition", "id": str(edition_id)}
 
     return await act(platform, approver, Duty.APPROVE_CATALOG, request, effect)

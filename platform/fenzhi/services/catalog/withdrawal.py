@@ -12,6 +12,7 @@ from fenzhi.rules.refusals import Conflict
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.catalog.book import edition_row
 from fenzhi.services.catalog.faults import document_faults, moved, reason_faults, refuse
+from fenzhi.services.catalog.regroup_tasks import RuleChange, open_tasks
 from fenzhi.store.repositories import catalog, catalog_desk
 from fenzhi.store.session import UnitOfWork, new_id
 
@@ -58,7 +59,7 @@ async def propose_withdrawal(
 async def approve_withdrawal(platform: Platform, approver: Subject, request: Request, edition_id: uuid.UUID) -> Answer:
     """Take an edition back as a second person (审批撤回). The edition before it speaks for its whole range again.
 
-    Cases grouped by it keep what they have: finished runs name their edition. Changes: catalog_edition, edition_withdrawal.
+    Cases grouped by it keep what they have: finished runs name their edition. Changes: catalog_edition, edition_withdrawal, regroup_task.
     Raises: SamePerson, Conflict WITHDRAWAL_NOT_PROPOSED, EDITION_WITHOUT_PREDECESSOR, NotFound.
     """
 
@@ -92,6 +93,10 @@ async def approve_withdrawal(platform: Platform, approver: Subject, request: Req
             raise moved()
         if await catalog_desk.approve_withdrawal(uow, edition_id, before.edition_id) != 1:
             raise moved()
+        change = RuleChange(
+            "withdrawal", proposal.withdrawal_id, before.edition_id, row.effective_from, proposal.document
+        )
+        await open_tasks(uow, change)
         return {"type": "CatalogEdition", "id": str(edition_id)}
 
     return await act(platform, approver, Duty.APPROVE_CATALOG, request, effect)

@@ -113,7 +113,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     _refuse_unsupported(kind, policy)
     months = _months(run, kind, policy)
     as_known_at = await uow.now()
-    cases = await _cases(database, uow, pool, months, as_known_at)
+    cases = await cases_of_pool(database, uow, pool, months, as_known_at)
     if cases.num_rows == 0:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
     basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=pool)
@@ -289,7 +289,7 @@ def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[Settl
     return quarter.months_to_date if _is_cumulative(policy) else quarter.months
 
 
-async def _cases(
+async def cases_of_pool(
     database: Database, uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime
 ) -> pa.Table:
     """The pool's cases of these months as known at a moment: no version that a later one has replaced by then, none held."""
@@ -331,7 +331,7 @@ async def _refuse_late(
 ) -> None:
     """A quarter standing alone counts only its own months: earlier months must be as their own quarters froze them."""
     months = SettlementQuarter(run.year, run.period - 1).months_to_date
-    now = case_set(await _cases(database, uow, pool, months, as_known_at), codes)["leaves"]
+    now = case_set(await cases_of_pool(database, uow, pool, months, as_known_at), codes)["leaves"]
     then = [
         leaf
         for row in await clearing.runs_of_pool(uow, pool, ("published",))

@@ -16,6 +16,7 @@ from fenzhi.access.subject import SamePerson, Subject, require_second_person
 from fenzhi.rules.policy.fields import Layer, PlainContent, PolicyField, Unit, plain_content, read_content
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
+from fenzhi.services.catalog.regroup_tasks import RuleChange, open_tasks
 from fenzhi.services.policy.resolution import definitions
 from fenzhi.store.repositories import policy
 from fenzhi.store.session import UnitOfWork, new_id
@@ -234,7 +235,7 @@ async def decide(
 ) -> Answer:
     """Put proposals in force, or reject them, all or none (审批或驳回政策参数), as a second person.
 
-    Changes: province_policy or area_policy. Raises: SamePerson for an approval by the proposer, NotFound for an entry of
+    A changed choice of grouping opens a regroup task per city. Changes: province_policy or area_policy, regroup_task. Raises: SamePerson for an approval by the proposer, NotFound for an entry of
     another tenant, Conflict POLICY_NOT_PROPOSED for one decided already.
     """
     duty = _duty(subject, Duty.APPROVE_PROVINCE_POLICY, Duty.APPROVE_AREA_POLICY)
@@ -250,9 +251,22 @@ async def decide(
             require_second_person(str(row.proposed_by_person), uow.scope.person_id)
         if await policy.decide(uow, wanted, "in_force" if approve else "rejected") != len(wanted):
             raise _decided()
+        if approve:
+            await _regroup_after(uow, rows)
         return {"type": "PolicyProposal", "id": str(wanted[0]), "ids": [str(one) for one in wanted]}
 
     return await act(platform, subject, duty, request, effect)
+
+
+async def _regroup_after(uow: UnitOfWork, rows: Sequence[Row[Any]]) -> None:
+    """A choice of grouping that takes the place of another leaves a year to regroup; the first of its key changes nothing (重新入组)."""
+    grouping = [row for row in rows if row.key.startswith("grouping.")]
+    for day in sorted({row.effective_from for row in grouping}):
+        changed = [row for row in grouping if row.effective_from == day]
+        before = await policy.keys_in_force(uow, [row.key for row in changed], [row.policy_id for row in rows])
+        first = next((row for row in changed if row.key in before), None)
+        if first is not None:
+            await open_tasks(uow, RuleChange("policy", first.policy_id, None, day, first.document))
 
 
 def _decided() -> Conflict:

@@ -62,6 +62,18 @@ async def decide(uow: UnitOfWork, ids: Sequence[uuid.UUID], state: str) -> int:
     )
 
 
+async def keys_in_force(uow: UnitOfWork, keys: Sequence[str], without: Sequence[uuid.UUID]) -> set[str]:
+    """Which of these keys the scope's own layer had a value for, apart from the entries named."""
+    table = own_table(uow)
+    c = table.c
+    found = await uow.rows(
+        select(c.key)
+        .where(_owned(uow, table), c.key.in_(keys), c.state == "in_force", c.policy_id.not_in(without))
+        .distinct()
+    )
+    return {row.key for row in found}
+
+
 async def province_values(uow: UnitOfWork, on: date) -> Sequence[Row[Any]]:
     """What the scope's province has in force by a date, in order of publication."""
     c = province_policy.c
