@@ -91,7 +91,12 @@ async def start_replay(platform: Platform, clerk: Subject, request: Request, reg
 
 
 def _not_found() -> NotFound:
-    return NotFound("没有该重新入组记录。", "No such regrouping.", code="REGROUPING_NOT_FOUND")
+    return NotFound(
+        "没有该重新入组记录。",
+        "No such regrouping.",
+        code="REGROUPING_NOT_FOUND",
+        hint="用 regroupings 查询本统筹区的记录 / list them with regroupings",
+    )
 
 
 @dataclass(frozen=True)
