@@ -257,7 +257,7 @@ def _regrouping() -> None:
             ["regrouping_id"], ["regrouping.regrouping_id"], name=op.f("fk_regroup_task_regrouping_id_regrouping")
         ),
         sa.PrimaryKeyConstraint("task_id", name=op.f("pk_regroup_task")),
-        sa.UniqueConstraint("area_id", "cause", "cause_id", name=op.f("uq_regroup_task_area_id")),
+        sa.UniqueConstraint("area_id", "cause", "cause_id", name=op.f("uq_regroup_task_area_id_cause_cause_id")),
     )
 
 
