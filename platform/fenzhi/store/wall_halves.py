@@ -79,6 +79,7 @@ HALVES: Mapping[tuple[str, str, str], str] = {
         for table in ("disease_group", "auxiliary_subtype", "edition_list")
         for command in ("INSERT", "DELETE")
     },
+    ("regroup_task", "UPDATE", "fenzhi_worker"): "done_on is null",
     ("special_case", "INSERT", "fenzhi_hospital"): "state = 'applied'",
     ("special_case", "UPDATE", "fenzhi_hospital"): "state = 'refused' && round = 1",
     ("special_case", "UPDATE CHECK", "fenzhi_hospital"): "state = 'admitted' && round = 2",

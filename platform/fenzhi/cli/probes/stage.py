@@ -25,6 +25,7 @@ from fenzhi.access.tokens import Verifier
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow.client import Actor, Cast, StepRefused
+from fenzhi.cli.flow.onboarding import as_text
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary, personal_canary
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.synthetic import lists as synthetic_lists
@@ -153,6 +154,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         order = {"edition": edition["id"], "year": plan.settlement_year}
         regrouped = await clerk.do("casesRegroup", "CasesRegroupInput", order, "job { id }")
         await clerk.wait(regrouped["job"]["id"])
+        await _leave_a_task(cast, clerk, plan, city.code)
     editor = cast.actor(plan.code, Role.PROVINCE_CATALOG_EDITOR)
     order = {
         "code": f"{canary(plan.code)[-20:]}D",
@@ -174,6 +176,22 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         "reason": f"{canary(plan.code)}国务院公布",
     }
     await editor.do("workingCalendarEnter", "WorkingCalendarEnterInput", order, "calendar { id }")
+
+
+async def _leave_a_task(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str) -> None:
+    """A choice of grouping replaced by itself from a later day: it opens a regroup task that nobody does."""
+    kept = next(p for p in plan.policies if p.key == "grouping.tie_break" and p.area_code in (None, city))
+    day = f"{plan.settlement_year + 3}-01-01"
+    order = {
+        "values": [{"key": kept.key, "value": as_text(kept.value), "effectiveFrom": day}],
+        "document": f"{canary(city)}口径调整",
+        "issuedOn": f"{plan.settlement_year}-12-01",
+        "isConstructed": True,
+    }
+    proposed = await clerk.do("policyPropose", "PolicyProposeInput", order, "entries { id }")
+    approver = cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
+    ids = [entry["id"] for entry in proposed["entries"]]
+    await approver.do("policyApprove", "PolicyApproveInput", {"ids": ids}, "entries { id }")
 
 
 def _entry(plan: ProvincePlan, owner: str, **more: Any) -> dict[str, Any]:
