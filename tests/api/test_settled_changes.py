@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from builders.clearing_place import Pool, open_pool
+from builders.review_place import REVIEW_POLICY, apply, close, crowd, decide, enter_experts, hear, value
 from builders.world import World, new_key
 from builders.year_place import assess
 
 CHANGES = """
 query($id: ID!) { clearingRun(id: $id) { statements(first: 50) { nodes { hospitalCode payableFen depositForfeitedFen clearedFen
-  changes { beforeFen afterFen causes { cause zh fen } } } } } }
+  changes { beforeFen afterFen causes { cause zh fen } } changesRefused { code zh en } steps { rule values { name value } } } } } }
 """
 
 
@@ -89,6 +90,111 @@ async def test_a_corrected_coefficient_is_a_cause_of_its_own(world: World) -> No
     printed = next(step for step in lines[a]["steps"] if step["rule"] == "clearing.changes")
     values = {value["name"]: value["value"] for value in printed["values"]}
     assert (values["before"], values["coefficient"]) == ("5970.04", "299.25")
+
+
+async def heard(world: World, stem: str, **policy: str) -> tuple[Pool, list[str]]:
+    """A first quarter settled while two dear cases are heard, A's and B's; A has a plain one and B two. 25,000.00 over three cases."""
+    pool = await open_pool(world, stem, deposit__rate="0", bands__applies="false", **REVIEW_POLICY, **policy)
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await pool.price(10, last_year=(7, 10))
+    await pool.budget(10_000_000)
+    await crowd(pool, 400)
+    await enter_experts(pool, 7)
+    dear = [await pool.put(code, 1, total_fen=5_000_000, fund_fen=3_500_000) for code in (a, b)]
+    for code in (a, b, b):
+        await pool.put(code, 1)
+    asked = [(await apply(pool, code, case))[0]["id"] for code, case in zip((a, b), dear, strict=True)]
+    assert (await close(pool, 1))[0]["admitted"] == 2
+    first = await pool.published("QUARTER", 1)
+    assert first["summary"]["pending"] == [{"reason": "in_review", "cases": 2}]
+    gross = {node["hospitalCode"]: node["grossFen"] for node in first["statements"]["nodes"]}
+    assert gross == {a: "833333", b: "1666667"}
+    await assess(pool, **{a: ("1", "", ""), b: ("1", "", "")})
+    return pool, asked
+
+
+async def test_points_that_a_review_gave_are_the_cause_special_cases(world: World) -> None:
+    pool, (one, two) = await heard(world, "Y1", special_case__funding="in_score")
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await hear(pool, one, "YES", "ITEM")
+    await hear(pool, two, "YES", "ADJUSTED")
+    # 19,950.00 at 10.00 a point are 1,995 points for A's case; B's gets 498.75, half of its own.
+    assert await value(pool, one, awardFen="1995000") == []
+    assert await value(pool, two, awardPoints="498.75") == []
+    assert await decide(pool, one) == []
+    assert await decide(pool, two) == []
+    await pool.budget(12_000_000)
+    early = await pool.computed("YEAR", 1)
+    found = await changes(pool, early)
+    assert causes(found[a]) == {"BUDGET": 4_000_000 - 833_333, "SPECIAL_CASES": 6_545_455 - 4_000_000}
+    assert causes(found[b]) == {"BUDGET": 8_000_000 - 1_666_667, "SPECIAL_CASES": 5_454_545 - 8_000_000}
+    assert (await pool.step("clearingRunVoid", early))["userErrors"] == []
+    second = await pool.published("QUARTER", 2)
+    found = await changes(pool, second["id"])
+    # The first half of 120,000.00 is 60,000.00. Over three cases: 20,000.00 and 40,000.00. With the reviews A has 2,992.5 of 5,486.25 points.
+    assert causes(found[a]) == {"BUDGET": 2_000_000 - 833_333, "SPECIAL_CASES": 3_272_727 - 2_000_000}
+    assert causes(found[b]) == {"BUDGET": 4_000_000 - 1_666_667, "SPECIAL_CASES": 2_727_273 - 4_000_000}
+    # In the year both reviews stand as the quarter knew them: a cause once, never twice.
+    run = await pool.computed("YEAR", 1)
+    found = await changes(pool, run)
+    assert causes(found[a]) == {"BUDGET": 6_545_455 - 3_272_727}
+    assert causes(found[b]) == {"BUDGET": 5_454_545 - 2_727_273}
+
+
+async def test_payments_beside_the_pool_are_the_cause_special_cases_too(world: World) -> None:
+    pool, (one, two) = await heard(world, "Y2", special_case__funding="off_pool")
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await hear(pool, one, "YES", "ITEM")
+    assert await value(pool, one, awardFen="1000000") == []
+    assert await decide(pool, one) == []
+    # B's case is refused: it comes back to the pool with its own points. Lists and deductions change beside it.
+    await hear(pool, two, "NO")
+    await pool.put(a, 1)
+    await pool.deduct(b, 1, 10_000)
+    second = await pool.computed("QUARTER", 2)
+    found = await changes(pool, second)
+    # 50,000.00 over 2 + 2 cases; then 40,000.00 over 2 + 3.
+    assert causes(found[a]) == {
+        "LISTS": 1_250_000 - 833_333,
+        "BUDGET": 1_250_000,
+        "SPECIAL_CASES": 1_600_000 - 2_500_000,
+    }
+    assert causes(found[b]) == {
+        "LISTS": 1_250_000 - 1_666_667,
+        "BUDGET": 1_250_000,
+        "SPECIAL_CASES": 2_400_000 - 2_500_000,
+        "DEDUCTION": -10_000,
+    }
+    nodes = (await (await pool.clerk()).gql(CHANGES, {"id": second}))["clearingRun"]["statements"]["nodes"]
+    assert [node["changesRefused"] for node in nodes] == [None, None]
+
+
+async def test_a_quarter_that_cannot_be_computed_again_says_so(world: World) -> None:
+    pool = await open_pool(
+        world,
+        "Y3",
+        bands__applies="false",
+        deposit__rate="0",
+        point_value__method="elastic",
+        point_value__elastic_split="volume",
+        point_value__fixed_value="1",
+        point_value__elastic_baseline_share="0.8",
+        point_value__elastic_cap="1.2",
+    )
+    a = pool.place.hospital
+    await pool.price(10, last_year=(7, 10))
+    await pool.budget(10_000_000)
+    await pool.put(a, 1)
+    first = await pool.published("QUARTER", 1)
+    query = (await (await pool.clerk()).gql(CHANGES, {"id": first["id"]}))["clearingRun"]["statements"]["nodes"]
+    assert [(node["changes"], node["changesRefused"]) for node in query] == [(None, None)]
+    await assess(pool, **{a: ("1", "", "")})
+    run = await pool.computed("YEAR", 1)
+    nodes = (await (await pool.clerk()).gql(CHANGES, {"id": run}))["clearingRun"]["statements"]["nodes"]
+    assert [(node["changes"], node["changesRefused"]["code"]) for node in nodes] == [(None, "SETTLED_UNREADABLE")]
+    assert "elastic" in nodes[0]["changesRefused"]["en"]
+    step = next(step for step in nodes[0]["steps"] if step["rule"] == "clearing.changes_refused")
+    assert step["values"] == [{"name": "code", "value": "SETTLED_UNREADABLE"}]
 
 
 async def register(pool: Pool, hospital: str, coefficient: str) -> None:

@@ -339,6 +339,15 @@ class StatementChanges:
         )
 
 
+@strawberry.type(
+    description="Why a statement that replaces earlier ones gives no causes; its amounts are not touched by this (未能归因的原因)."
+)
+class ChangesRefused:
+    code: str = strawberry.field(description="Code of the refusal (代码).")
+    zh: str = strawberry.field(description="Why, in Chinese (中文说明).")
+    en: str = strawberry.field(description="Why, in English (英文说明).")
+
+
 @strawberry.enum(
     description="Where an annual statement stands (结算单状态): issued 待机构确认, confirmed 机构已确认, disputed 机构有异议, "
     "resolved 异议已处理, approved 已审批, posted 已入账, locked 已锁定."
@@ -451,6 +460,9 @@ class HospitalStatement(Node):
     changes: StatementChanges | None = strawberry.field(
         description="Quarter and year: why it differs from what was settled before; null where nothing was (差额归因)."
     )
+    changes_refused: ChangesRefused | None = strawberry.field(
+        description="Why no causes are given although something was settled before; null otherwise (未能归因的原因)."
+    )
     steps: list[Step] = strawberry.field(description="How each line came about, the remainder included (计算过程).")
     key: strawberry.Private[str]
 
@@ -518,6 +530,7 @@ class HospitalStatement(Node):
             off_pool_fen=Fen(row.off_pool_fen),
             final_fen=Fen(row.final_fen),
             changes=StatementChanges.of(stored) if (stored := row.working.get("changes")) else None,
+            changes_refused=ChangesRefused(**why) if (why := row.working.get("changes_refused")) else None,
             steps=steps_of(view.steps),
             key=view.key,
         )

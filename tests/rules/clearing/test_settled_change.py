@@ -90,6 +90,18 @@ def test_a_changed_budget_reprices_the_quarter_before() -> None:
     assert found.of("B") == {Cause.BUDGET: 8_000}
 
 
+def test_a_review_is_a_cause_after_phi_and_before_deductions() -> None:
+    """Q1 shared 1,000.00 over 60 and 40; a review now gives A 100 points: 60,000 and 40,000 before it, 71,429 and 28,571 with it."""
+    known = {"A": sums(60), "B": sums(40)}
+    quarter = SettledQuarter(QuarterTerms(), 100_000, 100_000, 0, dict.fromkeys(Known, known), ({}, {}))
+    then = PointValue(100_000, 200_000, 150_000, 100, 0)
+    lines = {"A": RunLine(71_429, 100, 0, 0, 0, 0), "B": RunLine(28_571, 0, 0, 0, 0, 0)}
+    change = SettledChange([], [quarter], then, lines, {}, {"A": 60_000, "B": 40_000})
+    found = explain_settled(change, {"A": 60_000, "B": 40_000})
+    assert found.of("A") == {Cause.SPECIAL_CASES: 11_429, Cause.DEDUCTION: -100}
+    assert found.of("B") == {Cause.SPECIAL_CASES: -11_429}
+
+
 points = st.integers(1, 10_000)
 
 

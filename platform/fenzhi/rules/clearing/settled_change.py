@@ -24,7 +24,8 @@ SETTLED_AGAIN = "what was settled before is computed again"
 
 
 class Known(IntEnum):
-    """How much of the case set is replaced (病例集的替换程度)."""
+    """How much of the case set is replaced (病例集的替换程度). What reviews changed since stays as it was at every degree: it enters with
+    the run's own gross, under SPECIAL_CASES."""
 
     BEFORE = 0  # 原结算时
     LISTS = 1  # 迟报与更正清单
@@ -41,6 +42,16 @@ class CaseSums:
     cost_fen: int = 0
     booked_fen: int = 0
     patient_fen: int = 0
+
+    def __add__(self, other: CaseSums) -> CaseSums:
+        """Both together (合并)."""
+        return CaseSums(
+            self.cases + other.cases,
+            self.points + other.points,
+            self.cost_fen + other.cost_fen,
+            self.booked_fen + other.booked_fen,
+            self.patient_fen + other.patient_fen,
+        )
 
 
 Sums = Mapping[str, CaseSums]
@@ -85,13 +96,18 @@ class RunLine:
 
 @dataclass(frozen=True)
 class SettledChange:
-    """Everything between what was settled and a run (归因输入). `deposit_before_fen`: held before the run."""
+    """Everything between what was settled and a run (归因输入). `deposit_before_fen`: held before the run.
+
+    `value`: the point value of the run; of `before_reviews` where it is given. `before_reviews`: the gross of the run computed whole with
+    the reviews as the parts knew them, None where no review changed since (特例单议前的应得额).
+    """
 
     months: Sequence[SettledMonth]
     quarters: Sequence[SettledQuarter]
     value: PointValue
     lines: Mapping[str, RunLine]
     deposit_before_fen: Mapping[str, int]
+    before_reviews: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,8 @@ def explain_settled(change: SettledChange, cleared_before: Mapping[str, int]) ->
     """The change of every hospital's payable since what was settled, cause by cause (与预结算差额归因).
 
     Rounding: as the rule of each part. Under POINT_VALUE every part takes the point value of the run and keeps its φ;
-    under PHI gross becomes that of the run; under PREPAY what waited and what the cap cut is counted. Units: fen.
+    under PHI gross becomes that of the run with the reviews of before; under SPECIAL_CASES that of the run; under PREPAY what waited and
+    what the cap cut is counted. Units: fen.
     `cleared_before`: what the parts were recorded with. Raises: InvariantBroken SETTLED_AGAIN naming the hospital;
     as `quarter_shares` for a part that no longer has points.
     """
@@ -157,7 +174,10 @@ def _cleared(change: SettledChange, state: _State) -> dict[str, int]:
 def _from_gross(change: SettledChange, state: _State) -> Iterator[tuple[Mapping[str, int], int]]:
     """From the run's own gross down, as far as the causes have gone."""
     done, lines = state.done, change.lines
-    yield {code: line.gross_fen for code, line in lines.items()}, 1
+    if change.before_reviews is None or Cause.SPECIAL_CASES in done:
+        yield {code: line.gross_fen for code, line in lines.items()}, 1
+    else:
+        yield change.before_reviews, 1
     if Cause.DEDUCTION in done:
         yield {code: line.deductions_fen for code, line in lines.items()}, -1
     else:

@@ -9,11 +9,13 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Row
 
 from fenzhi.rules.clearing.causes import Cause
 from fenzhi.rules.clearing.presettlement import MonthTerms, cash_cap
-from fenzhi.rules.clearing.quarterly import QuarterMode, QuarterTerms
+from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterMode, QuarterTerms, quarter_shares
 from fenzhi.rules.clearing.settled_change import (
     CaseSums,
     Known,
@@ -29,16 +31,23 @@ from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
 from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.point_value.point_value_methods import PointValueMethod, price_terms
 from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
-from fenzhi.rules.refusals import FenzhiError
+from fenzhi.rules.refusals import Conflict, FenzhiError
 from fenzhi.services.clearing.freezing import FrozenRun
 from fenzhi.services.clearing.runs import RunKind
-from fenzhi.services.clearing.statements import ComputedRun
+from fenzhi.services.clearing.special_cases import states_described
+from fenzhi.services.clearing.statements import ComputedRun, frozen_quarter_terms, opened_baseline
 from fenzhi.services.policy.resolution import definitions
 from fenzhi.store.repositories import clearing, fund
 from fenzhi.store.session import UnitOfWork
 
 _READ = frozenset(PointValueMethod) - {PointValueMethod.ELASTIC}
 """Point-value methods of an earlier quarter that can be computed again from its statements alone."""
+
+
+class SettledUnreadable(Conflict):
+    """An earlier quarter whose method cannot be computed again from its statements alone (原季度结算无法复算)."""
+
+    code = "SETTLED_UNREADABLE"
 
 
 @dataclass(frozen=True)
@@ -53,38 +62,73 @@ class _Parts:
         return (*self.quarters, *self.months)
 
 
-async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> dict[str, dict[str, Any]]:
-    """Per hospital code: payable before and after, and what each cause changed, in order (各机构差额归因). Units: fen.
+@dataclass(frozen=True)
+class RunChanges:
+    """Why a run differs from what was settled before (结算差额归因). Units: fen."""
 
-    Reads the cases of the run as just stored. Empty for a month, for a run before which nothing was settled, and where a part cannot be
-    computed again from what is stored. Raises: InvariantBroken when the causes do not add up to the change.
+    by_hospital: Mapping[str, Mapping[str, Any]]
+    """Payable before and after and what each cause changed, in order, by hospital code; empty where nothing was settled before."""
+    refusal: FenzhiError | None = None
+    """Why no causes are given, where something was settled before that cannot be computed again."""
+
+
+@dataclass(frozen=True)
+class _Reviews:
+    """Special cases as the parts knew them, of the cases of the run: where each review stood then, and now."""
+
+    then: Mapping[uuid.UUID, Mapping[str, tuple[str, int]]]
+    now: Mapping[str, tuple[str, int]]
+
+    @property
+    def all_then(self) -> dict[str, tuple[str, int]]:
+        return {case: state for found in self.then.values() for case, state in found.items()}
+
+    @property
+    def has_changed(self) -> bool:
+        return self.all_then != self.now
+
+    def off_pool_fen(self, run_id: uuid.UUID | None = None) -> int:
+        """What was paid beside the pool then, by one part or by all."""
+        found = self.all_then if run_id is None else self.then.get(run_id, {})
+        return sum(fen for kind, fen in found.values() if kind == "off_pool")
+
+
+async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> RunChanges:
+    """Payable before and after, and what each cause changed, in order (各机构差额归因). Units: fen.
+
+    Reads the cases of the run as just stored. Empty for a month and for a run before which nothing was settled; where a part cannot be
+    computed again from what is stored, the refusal says why. Raises: InvariantBroken when the causes do not add up to the change.
     """
     if frozen.kind is RunKind.MONTH:
-        return {}
+        return RunChanges({})
     parts = await _parts(uow, frozen)
-    if parts is None or not parts.runs:
-        return {}
+    if not parts.runs:
+        return RunChanges({})
     statements = await clearing.statements_of_runs(uow, [run.run_id for run in parts.runs])
-    sums = await _sums(uow, frozen, parts)
     try:
-        change = await _change(uow, frozen, computed, parts, statements, sums)
+        _refuse_unreadable(parts)
+        reviews = _reviews(frozen, parts)
+        sums = await _sums(uow, frozen, computed, parts, reviews)
+        change = await _change(uow, frozen, computed, parts, statements, sums, reviews)
         cleared: dict[str, int] = {}
         for row in statements:
             cleared[row.hospital_code] = cleared.get(row.hospital_code, 0) + row.cleared_fen
         found = explain_settled(change, cleared)
-    except FenzhiError:
-        return {}
-    return {
-        code: {
-            "before_fen": found.before.get(code, 0),
-            "after_fen": found.after.get(code, 0),
-            "causes": [[cause.value, found.by_cause[cause].get(code, 0)] for cause in Cause],
+    except FenzhiError as refusal:
+        return RunChanges({}, refusal)
+    return RunChanges(
+        {
+            code: {
+                "before_fen": found.before.get(code, 0),
+                "after_fen": found.after.get(code, 0),
+                "causes": [[cause.value, found.by_cause[cause].get(code, 0)] for cause in Cause],
+            }
+            for code in sorted({*found.before, *found.after})
         }
-        for code in sorted({*found.before, *found.after})
-    }
+    )
 
 
-async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts | None:
+async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts:
     """The latest quarter, or all where they stand alone, and the months that no quarter covers."""
     published = [run for run in await clearing.runs_of_pool(uow, frozen.pool, ("published",)) if run.kind != "year"]
     quarters = sorted((run for run in published if run.kind == "quarter"), key=lambda run: run.period)
@@ -94,10 +138,31 @@ async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts | None:
         return _Parts(tuple(run for run in months if (run.period + 2) // 3 == frozen.run.period), ())
     reached = max((run.period for run in quarters), default=0)
     kept = quarters[-1:] if cumulative else quarters
-    if any(not can_read(run) for run in kept):
-        return None
     last_month = frozen.months[-1].month
     return _Parts(tuple(run for run in months if 3 * reached < run.period <= last_month), tuple(kept))
+
+
+def _refuse_unreadable(parts: _Parts) -> None:
+    for run in parts.quarters:
+        if not can_read(run):
+            method = _policy_of(run).method("point_value.method")
+            raise SettledUnreadable(
+                f"第{run.period}季度按“{method}”办法结算，仅凭其结算单无法复算，不作归因。",
+                f"Quarter {run.period} was settled by {method}, which its statements alone do not let compute again; no causes are given.",
+                hint="结算金额不受影响 / the amounts themselves are not touched by this",
+                period=str(run.period),
+            )
+
+
+def _reviews(frozen: FrozenRun, parts: _Parts) -> _Reviews:
+    then = {run.run_id: states_described(run.manifest.get("special_cases", {})) for run in parts.runs}
+    asked = pa.array(sorted({case for found in then.values() for case in found}), pa.string())
+    ids = frozen.cases["case_id"]
+    here = set(pc.filter(ids, pc.is_in(ids, value_set=asked)).to_pylist())
+    return _Reviews(
+        {number: {case: one for case, one in found.items() if case in here} for number, found in then.items()},
+        frozen.special.states(),
+    )
 
 
 def can_read(run: Row[Any]) -> bool:
@@ -112,7 +177,7 @@ def _policy_of(run: Row[Any]) -> ResolvedPolicy:
 
 
 async def _sums(
-    uow: UnitOfWork, frozen: FrozenRun, parts: _Parts
+    uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun, parts: _Parts, reviews: _Reviews
 ) -> dict[tuple[uuid.UUID, Known], dict[str, CaseSums]]:
     """The cases of the run by the part they belong to, at each degree of knowing."""
     place: dict[int, uuid.UUID] = {}
@@ -123,11 +188,19 @@ async def _sums(
     for run in parts.months:
         place[year * 100 + run.period] = run.run_id
     rest = parts.quarters[-1].run_id if parts.quarters else parts.months[0].run_id
-    rows = await clearing.known_sums(uow, frozen.run.run_id, [run.run_id for run in parts.runs], place, rest)
+    rows = await clearing.known_sums(
+        uow,
+        frozen.run.run_id,
+        [run.run_id for run in parts.runs],
+        place,
+        rest,
+        computed.unreviewed,
+        set(reviews.all_then),
+    )
     found: dict[tuple[uuid.UUID, Known], dict[str, CaseSums]] = {}
     for row in rows:
         code = frozen.hospitals[row.hospital_id][0]
-        for known, name in ((Known.LISTS, "lists"), (Known.GROUP, "grouped"), (Known.COEFFICIENT, "final")):
+        for known, name in ((Known.LISTS, "lists"), (Known.GROUP, "grouped"), (Known.COEFFICIENT, "valued")):
             amounts = [
                 int(getattr(row, f"{name}_{what}") or 0) for what in ("cases", "points", "cost", "booked", "patient")
             ]
@@ -142,6 +215,7 @@ async def _change(
     parts: _Parts,
     statements: Sequence[Row[Any]],
     sums: Mapping[tuple[uuid.UUID, Known], Mapping[str, CaseSums]],
+    reviews: _Reviews,
 ) -> SettledChange:
     by_run: dict[uuid.UUID, list[Row[Any]]] = {}
     for row in statements:
@@ -155,13 +229,42 @@ async def _change(
             now[code] = now.get(code, 0) + deduction.amount_fen
         months.append(_month_part(run, by_run.get(run.run_id, []), _known(run, by_run, sums), now))
     quarters = [
-        _quarter_part(frozen, run, by_run.get(run.run_id, []), _known(run, by_run, sums), alone=not parts.months)
+        _quarter_part(
+            frozen,
+            run,
+            by_run.get(run.run_id, []),
+            _known(run, by_run, sums),
+            reviews.off_pool_fen(run.run_id),
+            alone=not parts.months,
+        )
         for run in parts.quarters
     ]
-    value = computed.point_value
+    value, gross = computed.point_value, None
+    if reviews.has_changed:
+        value, gross = _before_reviews(frozen, sums, reviews)
     if value.basis is Basis.FUND:
         value = replace(value, basis=Basis.TOTAL_COST)
-    return SettledChange(months, quarters, value, dict(_lines(computed)), _held(frozen, codes))
+    return SettledChange(months, quarters, value, dict(_lines(computed)), _held(frozen, codes), gross)
+
+
+def _before_reviews(
+    frozen: FrozenRun, sums: Mapping[tuple[uuid.UUID, Known], Mapping[str, CaseSums]], reviews: _Reviews
+) -> tuple[PointValue, dict[str, int]]:
+    """Point value and gross of the whole run with the reviews as the parts knew them (特例单议前的点值与应得额)."""
+    held: dict[str, CaseSums] = {}
+    for (_, known), found in sums.items():
+        for code, one in found.items() if known is Known.COEFFICIENT else ():
+            held[code] = held.get(code, CaseSums()) + one
+    fixed = {code: opened_baseline(frozen, number) for number, (code, _) in frozen.hospitals.items()}
+    claims = []
+    for code in sorted({*held, *(code for code, points in fixed.items() if points)}):
+        own = held.get(code, CaseSums())
+        amounts = (own.cases, own.points, own.cost_fen, own.booked_fen, own.patient_fen)
+        claims.append(QuarterClaim(code, *amounts, fixed_points=fixed[code]))
+    budget, terms = frozen.manifest["budget"], frozen_quarter_terms(frozen)
+    fund_fen = budget["fund_fen"] + budget["off_pool_fen"] - reviews.off_pool_fen()
+    value, shares = quarter_shares(fund_fen, frozen.basis.points_decimals, claims, terms.shares, terms.price)
+    return value, {code: share.gross_fen for code, share in shares.shares.items()}
 
 
 def _known(
@@ -213,21 +316,28 @@ def quarter_terms_of(run: Row[Any]) -> QuarterTerms:
 
 
 def _quarter_part(
-    frozen: FrozenRun, run: Row[Any], statements: Sequence[Row[Any]], sums: Mapping[Known, Sums], *, alone: bool
+    frozen: FrozenRun,
+    run: Row[Any],
+    statements: Sequence[Row[Any]],
+    sums: Mapping[Known, Sums],
+    off_pool_fen: int,
+    *,
+    alone: bool,
 ) -> SettledQuarter:
     terms = quarter_terms_of(run)
     taken = {row.hospital_code: row.deductions_fen for row in statements}
-    now_fen = _fund_now(frozen, run, terms.mode, alone=alone)
+    now_fen = _fund_now(frozen, run, terms.mode, alone=alone) - off_pool_fen
     decimals = int(run.summary["points_decimals"])
     return SettledQuarter(terms, run.manifest["budget"]["fund_fen"], now_fen, decimals, sums, (taken, taken))
 
 
 def _fund_now(frozen: FrozenRun, run: Row[Any], mode: QuarterMode, *, alone: bool) -> int:
-    """What the budget in force now would have opened for that quarter; all the run shares, where nothing else was settled since."""
+    """What the budget in force now would have opened for that quarter, before payments beside the pool; all that the run opens, where nothing
+    else was settled since."""
     budget = frozen.manifest["budget"]
     if mode is QuarterMode.CUMULATIVE:
         if alone:
-            return int(budget["fund_fen"])
+            return int(budget["fund_fen"]) + int(budget["off_pool_fen"])
         return fund_ytd(budget["annual_fen"], [Fraction(share) for share in budget["curve"]], run.period)
     return fund_of_quarter(budget["annual_fen"], [Fraction(share) for share in budget["curve"]], run.period)
 

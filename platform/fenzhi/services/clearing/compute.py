@@ -22,7 +22,7 @@ from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
-from fenzhi.services.clearing.changes import changes_of
+from fenzhi.services.clearing.changes import RunChanges, changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import RULES_VERSION
 from fenzhi.services.clearing.runs import RunKind
@@ -123,7 +123,7 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
                 line,
                 numbers[line.hospital],
                 waiting.get(line.hospital, 0),
-                changes.get(line.hospital),
+                changes,
             )
             for line in computed.lines
         ],
@@ -296,8 +296,9 @@ def _statement_row(
     line: StatementLine,
     number: int,
     waiting: int,
-    changes: Mapping[str, Any] | None,
+    found: RunChanges,
 ) -> dict[str, Any]:
+    changes = found.by_hospital.get(line.hospital)
     return {
         "area_id": frozen.run.area_id,
         "county_id": frozen.hospitals[number][1],
@@ -327,6 +328,7 @@ def _statement_row(
         "off_pool_fen": frozen.special.off_pool_of(number),
         "working": {
             "changes": changes,
+            "changes_refused": _refused(found),
             "offsets": [list(pair) for pair in computed.offsets.get(line.hospital, ())],
             "terms": {
                 "points_decimals": computed.point_value.points_decimals,
@@ -344,7 +346,8 @@ def _statement_row(
             },
             "steps": _plain_steps(computed.workings[line.hospital])
             + _special_step(frozen, number)
-            + _changes_step(changes),
+            + _changes_step(changes)
+            + _refused_step(found),
         },
     }
 
@@ -389,6 +392,28 @@ def _changes_step(changes: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "en": "The change since what was settled before, cause by cause in a fixed order, each the difference of two full computations; "
             "they add up to it.",
             "values": values,
+            "document": "",
+        }
+    ]
+
+
+def _refused(found: RunChanges) -> dict[str, str] | None:
+    """Why a run that replaces earlier ones gives no causes."""
+    why = found.refusal
+    return None if why is None else {"code": why.code, "zh": why.zh, "en": why.en}
+
+
+def _refused_step(found: RunChanges) -> list[dict[str, Any]]:
+    """The same as a step of the working; none where the causes are given, or nothing was settled before."""
+    why = _refused(found)
+    if why is None:
+        return []
+    return [
+        {
+            "rule": "clearing.changes_refused",
+            "zh": f"与原结算的差额未能归因：{why['zh']}",
+            "en": f"No causes are given for the change since what was settled before: {why['en']}",
+            "values": [["code", why["code"]]],
             "document": "",
         }
     ]

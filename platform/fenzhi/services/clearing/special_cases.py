@@ -45,6 +45,10 @@ class SpecialCases:
         """What one hospital is paid beside the pool (机构池外支付)."""
         return sum(fen for case, fen in self.off_pool.items() if self.hospital_of[case] == hospital)
 
+    def states(self) -> dict[str, tuple[str, int]]:
+        """Where the review of each case stands, and what it gives (评审状态): points, fen beside the pool, or still heard."""
+        return states_described(self.described())
+
     def described(self) -> dict[str, Any]:
         """For the manifest, in a fixed order (清单内容)."""
         return {
@@ -52,6 +56,12 @@ class SpecialCases:
             "off_pool": sorted(map(list, self.off_pool.items())),
             "in_review": sorted(self.in_review),
         }
+
+
+def states_described(described: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
+    """As `SpecialCases.states`, from what a manifest says of its reviews (清单中的评审状态)."""
+    found = {case: (name, amount) for name in ("points", "off_pool") for case, amount in described.get(name, ())}
+    return found | {case: ("in_review", 0) for case in described.get("in_review", ())}
 
 
 async def load_special_cases(uow: UnitOfWork, pool: Pool, cases: pa.Table) -> SpecialCases:
@@ -121,6 +131,15 @@ def with_special_cases(graded: pa.Table, case_id: pa.ChunkedArray, special: Spec
         now = pc.if_else(is_special, pc.take(pa.array(values, kind), place), own)
         graded = graded.set_column(graded.column_names.index(name), name, now)
     return graded
+
+
+def unreviewed_cases(graded: pa.Table, case_id: pa.ChunkedArray, special: SpecialCases) -> dict[str, tuple[str, int]]:
+    """Disposition and points of the reviewed cases as graded, without their reviews (评审前入组计分), by case id."""
+    if not special.hospital_of:
+        return {}
+    wanted = pc.is_in(case_id, value_set=pa.array(sorted(special.hospital_of), pa.string()))
+    columns = (column.filter(wanted).to_pylist() for column in (case_id, graded["disposition"], graded["points"]))
+    return {case: (disposition, points) for case, disposition, points in zip(*columns, strict=True)}
 
 
 async def refuse_open_reviews(uow: UnitOfWork, pool: Pool) -> None:

@@ -48,7 +48,7 @@ from fenzhi.services.clearing.grading import cross_check, grade
 from fenzhi.services.clearing.ledger import balances_of, postings
 from fenzhi.services.clearing.manifest import result_sha256
 from fenzhi.services.clearing.runs import RunKind
-from fenzhi.services.clearing.special_cases import with_special_cases
+from fenzhi.services.clearing.special_cases import unreviewed_cases, with_special_cases
 from fenzhi.services.clearing.year_inputs import refuse_unassessed
 
 CLEARED = "cleared"
@@ -82,6 +82,8 @@ class ComputedRun:
     """What this run takes of each receivable beyond the year's earlier runs, by hospital code."""
     bonus_draws: Mapping[str, int]
     """For a year: what reserve, adjustment and risk gave to bonuses."""
+    unreviewed: Mapping[str, tuple[str, int]]
+    """Disposition and points of the reviewed cases without their reviews, by case id."""
 
     @property
     def laws(self) -> tuple[str, ...]:
@@ -108,6 +110,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     graded = grade(engine, frozen.cases, frozen.basis)
     _all_there(frozen.cases.num_rows, graded.num_rows)
     cross_check(frozen.cases, graded, frozen.basis)
+    unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
     graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
     cases = _beside(frozen.cases, graded)
     is_cleared = pc.equal(cases["disposition"], CLEARED)
@@ -138,6 +141,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
         annual=annual,
         offsets=_offsets(frozen, run.lines, ids),
         bonus_draws=year.bonuses.draws if year else {},
+        unreviewed=unreviewed,
         workings=workings,
         point_value=value,
         printed=value.printed(printed_places),
@@ -254,14 +258,14 @@ def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, B
 def _quarter(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
     if frozen.fund_fen is None:
         raise ValueError("a quarter shares a fund")
-    terms = _quarter_terms(frozen)
+    terms = frozen_quarter_terms(frozen)
     asked = [_quarter_claim(frozen, code, one) for code, one in claims.items()]
     run = clear_quarter(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
     balance = check_quarter(run, asked, frozen.fund_fen)
     return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
 
 
-def _quarter_terms(frozen: FrozenRun) -> QuarterTerms:
+def frozen_quarter_terms(frozen: FrozenRun) -> QuarterTerms:
     """The terms of a quarter or year, with the balances its accounts open with."""
     held = frozen.beside.openings
     price = price_terms(
@@ -295,11 +299,11 @@ def _quarter_claim(frozen: FrozenRun, code: str, one: _Claim) -> QuarterClaim:
         earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
         offset_earlier_fen=beside.offset_earlier.get(one.number, 0),
         receivables=beside.receivables.get(one.number, ()),
-        fixed_points=_baseline(frozen, one.number),
+        fixed_points=opened_baseline(frozen, one.number),
     )
 
 
-def _baseline(frozen: FrozenRun, hospital: int) -> int:
+def opened_baseline(frozen: FrozenRun, hospital: int) -> int:
     """The part of a hospital's yearly baseline that the curve has opened, in 10^-d points, half up (基准量进度)."""
     points = frozen.beside.baselines.get(hospital)
     budget = frozen.manifest["budget"]
@@ -313,7 +317,7 @@ def _year(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[AnnualRun, B
         raise ValueError("a year shares a fund")
     beside, policy = frozen.beside, frozen.policy
     refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
-    terms = AnnualTerms.from_policy(policy, _quarter_terms(frozen), beside.kept_back)
+    terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(frozen), beside.kept_back)
     place = terms.year.assessment_place
     asked = [
         AnnualClaim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -321,37 +321,52 @@ async def known_sums(
     parts: Sequence[uuid.UUID],
     part_of_month: Mapping[int, uuid.UUID],
     rest: uuid.UUID,
+    unreviewed: Mapping[str, tuple[str, int]],
+    reviewed_then: Collection[str],
 ) -> Sequence[Row[Any]]:
     """The cleared cases of a run by hospital and by the earlier run they stood in, at each degree of knowing (归因病例合计).
 
     A case the earlier run did not have counts from `lists` on with its values of now, under the run of its month, `rest` where none
-    settled it. `grouped`: at the score of its group now and the multiplier it had then, points ÷ score, half up. `final`: as it is.
+    settled it. `grouped`: at the score of its group now and the multiplier it had then, points ÷ score, half up. `valued`: as it is.
+    `unreviewed`: disposition and points without the review, of the cases a review decides now. `reviewed_then`: cases a review decided
+    in their earlier run; these stand as they did. So no degree knows what reviews changed since.
     """
+    own = sorted(unreviewed)
     return await uow.rows(
         text(
             f"""
             with place as (select * from unnest(cast(:months as int[]), cast(:places as uuid[])) as p (month, part)),
+            plain as (select * from unnest(cast(:own as uuid[]), cast(:own_dispositions as text[]), cast(:own_points as bigint[]))
+                       as s (case_id, disposition, points)),
             old as (select case_id, run_id, disposition, points, group_score from run_case
                      where area_id = :area and run_id = any (cast(:parts as uuid[]))),
+            new as (select n.hospital_id, n.case_id, n.settlement_month, n.group_score, n.total_fen, n.basic_fund_fen, n.patient_fen,
+                           coalesce(s.disposition, n.disposition) as disposition, coalesce(s.points, n.points) as points
+                      from run_case n left join plain s on s.case_id = n.case_id
+                     where n.area_id = :area and n.run_id = :run),
             both_ as (
               select n.hospital_id, coalesce(o.run_id, p.part, cast(:rest as uuid)) as part,
                      o.case_id is not null as had, o.disposition = 'cleared' as was, n.disposition = 'cleared' as is_now,
+                     o.case_id is not null and o.case_id = any (cast(:reviewed as uuid[])) as stands,
                      o.disposition {_NO_GROUP} as had_no_group, n.disposition {_NO_GROUP} as has_no_group,
                      o.points as old_points, o.group_score as old_score, n.points, n.group_score,
                      n.total_fen, n.basic_fund_fen, n.patient_fen
-                from run_case n
+                from new n
                 left join old o on o.case_id = n.case_id
-                left join place p on p.month = n.settlement_month
-               where n.area_id = :area and n.run_id = :run),
+                left join place p on p.month = n.settlement_month),
             seen as (
               select b.*,
                      case when had then was else is_now end as in_lists,
                      case when had then old_points else points end as lists_pts,
-                     case when not had or was and is_now then is_now when was then not has_no_group else is_now and had_no_group end
+                     case when stands then was
+                          when not had or was and is_now then is_now when was then not has_no_group else is_now and had_no_group end
                        as in_grouped,
-                     case when had and was and is_now and old_score > 0 and group_score is not null
+                     case when stands then old_points
+                          when had and was and is_now and old_score > 0 and group_score is not null
                             then (2 * cast(group_score as numeric) * old_points + old_score) / (2 * old_score)
-                          when had and was and not is_now then old_points else points end as grouped_pts
+                          when had and was and not is_now then old_points else points end as grouped_pts,
+                     case when stands then was else is_now end as in_valued,
+                     case when stands then old_points else points end as valued_pts
                 from both_ b)
             select hospital_id, part,
                    {
@@ -362,7 +377,7 @@ async def known_sums(
                     for name, flag, points in (
                         ("lists", "in_lists", "lists_pts"),
                         ("grouped", "in_grouped", "grouped_pts"),
-                        ("final", "is_now", "points"),
+                        ("valued", "in_valued", "valued_pts"),
                     )
                 )
             }
@@ -376,6 +391,10 @@ async def known_sums(
             "months": list(part_of_month),
             "places": list(part_of_month.values()),
             "rest": rest,
+            "own": own,
+            "own_dispositions": [unreviewed[case][0] for case in own],
+            "own_points": [unreviewed[case][1] for case in own],
+            "reviewed": sorted(reviewed_then),
         },
     )
 
