@@ -90,6 +90,11 @@ class FrozenRun:
     manifest: Mapping[str, Any]
 
     @property
+    def points_decimals(self) -> int:
+        """Places of a point of the run (分值小数位)."""
+        return self.basis.points_decimals
+
+    @property
     def manifest_sha256(self) -> bytes:
         """Digest of the manifest (清单摘要)."""
         return sha256(self.manifest)
@@ -121,7 +126,8 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     check_scale(special, basis.points_decimals)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
     codes = {number: code for number, (code, _) in hospitals.items()}
-    position = await _position(uow, run, kind, pool, policy)
+    published = list(await clearing.runs_of_pool(uow, pool, ("published",)))
+    position = await position_among(uow, run, policy, published)
     if kind is RunKind.QUARTER and run.period > 1 and not _is_cumulative(policy):
         await _refuse_late(database, uow, run, pool, codes, as_known_at)
     deductions = await fund.deductions_of_pool(uow, pool, [month.month for month in months])
@@ -185,6 +191,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         "cases": case_set(cases, codes),
         "editions": [use.described() for use in basis.editions],
         "registry_sha256": basis.registry_sha256(),
+        "points_decimals": basis.points_decimals,
         "policy_fingerprint": policy.fingerprint(),
         "policy": policy.canonical(),
         "budget": budget_part,
@@ -356,8 +363,11 @@ def _same_points(price: PointValue, basis: GradingBasis) -> None:
         )
 
 
-async def _position(uow: UnitOfWork, run: Row[Any], kind: RunKind, pool: Pool, policy: ResolvedPolicy) -> Position:
-    published = list(await clearing.runs_of_pool(uow, pool, ("published",)))
+async def position_among(
+    uow: UnitOfWork, run: Row[Any], policy: ResolvedPolicy, published: Sequence[Row[Any]]
+) -> Position:
+    """What the published runs of the year left behind for a run (年内已结情况), now or, by the runs its manifest names, as it was then."""
+    kind = RunKind(run.kind)
     quarters = [row for row in published if row.kind == RunKind.QUARTER.value]
     cumulative = _is_cumulative(policy)
     if kind is RunKind.QUARTER and not cumulative:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,16 +40,17 @@ from fenzhi.rules.clearing.workings import annual_working, month_working, quarte
 from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.point_value.point_value_methods import price_terms
+from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
-from fenzhi.services.clearing.freezing import FrozenRun
+from fenzhi.services.clearing.freezing import FrozenRun, Position
 from fenzhi.services.clearing.grading import cross_check, grade
 from fenzhi.services.clearing.ledger import balances_of, postings
 from fenzhi.services.clearing.manifest import result_sha256
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.special_cases import unreviewed_cases, with_special_cases
-from fenzhi.services.clearing.year_inputs import refuse_unassessed
+from fenzhi.services.clearing.year_inputs import YearInputs, refuse_unassessed
 
 CLEARED = "cleared"
 OFFSETS_STAND = "every fen offset stands on a receivable"
@@ -116,42 +117,111 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
+    settled = settle(frozen, claims)
+    totals = _share_totals(frozen, engine, settled.lines, cleared, less_patient=settled.less_patient)
+    check_case_totals(settled.lines, totals)
+    return ComputedRun(
+        cases=cases,
+        lines=settled.lines,
+        accounts=settled.accounts,
+        annual=settled.annual,
+        offsets=settled.offsets,
+        bonus_draws=settled.bonus_draws,
+        unreviewed=unreviewed,
+        workings=settled.workings,
+        point_value=settled.point_value,
+        printed=settled.printed,
+        fund_ratio=settled.fund_ratio,
+        balance=settled.balance,
+        entries=settled.entries,
+        pending=_pending(cases),
+        less_patient=settled.less_patient,
+        share_totals=totals,
+        result_sha256=settled.result_sha256(cases),
+    )
+
+
+class Ground(Protocol):
+    """What the money of a run is made of once its cases are graded (金额计算依据): of a frozen run, or of a manifest read again."""
+
+    @property
+    def kind(self) -> RunKind: ...
+    @property
+    def policy(self) -> ResolvedPolicy: ...
+    @property
+    def points_decimals(self) -> int: ...
+    @property
+    def hospitals(self) -> Mapping[int, tuple[str, int | None]]: ...
+    @property
+    def fund_fen(self) -> int | None: ...
+    @property
+    def price(self) -> PointValue | None: ...
+    @property
+    def last_year_ratio(self) -> Fraction | None: ...
+    @property
+    def deductions(self) -> Mapping[int, int]: ...
+    @property
+    def payments(self) -> Mapping[int, int]: ...
+    @property
+    def position(self) -> Position: ...
+    @property
+    def beside(self) -> YearInputs: ...
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The money of a run (结算金额): as `ComputedRun`, without its cases."""
+
+    lines: tuple[StatementLine, ...]
+    accounts: Mapping[Account, int]
+    workings: Mapping[str, Working]
+    point_value: PointValue
+    printed: str
+    fund_ratio: Fraction
+    balance: Balance
+    entries: list[tuple[int | None, str, int]]
+    less_patient: bool
+    annual: Mapping[str, AnnualLine]
+    offsets: Mapping[str, tuple[tuple[str, int], ...]]
+    bonus_draws: Mapping[str, int]
+
+    def result_sha256(self, cases: pa.Table) -> bytes:
+        """The digest of the result with its cases (结果摘要)."""
+        return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()))
+
+
+def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
+    """The money of a run from what each hospital claims, every law checked (由机构数据计算金额). Raises: as `compute`."""
     run: MonthRun | QuarterRun
     year: AnnualRun | None = None
-    if frozen.kind is RunKind.MONTH:
-        run, balance, workings = _month(frozen, claims)
+    if ground.kind is RunKind.MONTH:
+        run, balance, workings = _month(ground, claims)
         value, printed_places = run.terms.point_value, run.terms.printed_decimals
         ratio, less_patient = run.terms.fund_ratio, run.terms.method is MonthMethod.SP_MINUS_PATIENT
     else:
-        if frozen.kind is RunKind.QUARTER:
-            run, balance, workings = _quarter(frozen, claims)
+        if ground.kind is RunKind.QUARTER:
+            run, balance, workings = _quarter(ground, claims)
         else:
-            year, balance, workings = _year(frozen, claims)
+            year, balance, workings = _year(ground, claims)
             run = year.year
         value, printed_places = run.point_value, run.terms.shares.printed_decimals
         ratio, less_patient = value.fund_ratio(), False
-    ids = {code: number for number, (code, _) in frozen.hospitals.items()}
-    totals = _share_totals(frozen, engine, run.lines, cleared, less_patient=less_patient)
-    check_case_totals(run.lines, totals)
-    annual = {line.hospital: line for line in year.lines} if year else {}
-    return ComputedRun(
-        cases=cases,
+    ids = {code: number for number, (code, _) in ground.hospitals.items()}
+    return Settled(
         lines=run.lines,
         accounts=run.accounts,
-        annual=annual,
-        offsets=_offsets(frozen, run.lines, ids),
-        bonus_draws=year.bonuses.draws if year else {},
-        unreviewed=unreviewed,
         workings=workings,
         point_value=value,
         printed=value.printed(printed_places),
         fund_ratio=ratio,
         balance=balance,
-        entries=postings(balances_of(year or run, ids), frozen.position.posted),
-        pending=_pending(cases),
+        entries=postings(balances_of(year or run, ids), ground.position.posted),
         less_patient=less_patient,
-        share_totals=totals,
-        result_sha256=result_sha256(run.lines, run.accounts, cases, tuple(annual.values())),
+        annual={line.hospital: line for line in year.lines} if year else {},
+        offsets=_offsets(ground, run.lines, ids),
+        bonus_draws=year.bonuses.draws if year else {},
     )
 
 
@@ -194,7 +264,7 @@ def _hospital_codes(frozen: FrozenRun, cases: pa.Table) -> pa.ChunkedArray:
 
 
 @dataclass(frozen=True)
-class _Claim:
+class Claim:
     """What stands behind one hospital's line, as counted."""
 
     number: int
@@ -206,19 +276,27 @@ class _Claim:
     patient_fen: int
 
 
-def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, _Claim]:
-    """One claim per hospital that has cases, deductions, payments or postings in the run's span, by hospital code."""
+def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
     counted = cases.group_by("hospital_id").aggregate([("case_id", "count")]).to_pylist()
-    frozen_cases = {row["hospital_id"]: row["case_id_count"] for row in counted}
-    posted = {number for number, _ in frozen.position.posted if number is not None}
-    beside = (*frozen.beside.receivables, *frozen.beside.offset_earlier, *frozen.beside.advances)
-    numbers = {*frozen_cases, *frozen.deductions, *frozen.payments, *posted, *beside}
-    found: dict[str, _Claim] = {}
+    return claims_of(frozen, {row["hospital_id"]: row["case_id_count"] for row in counted}, sums)
+
+
+def claims_of(
+    ground: Ground, frozen_cases: Mapping[int, int], sums: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Claim]:
+    """One claim per hospital that has cases, deductions, payments or postings in the run's span, by hospital code (机构申报).
+
+    `frozen_cases`: all cases by hospital id; `sums`: cases, points and money of the cleared ones by code.
+    """
+    posted = {number for number, _ in ground.position.posted if number is not None}
+    beside = (*ground.beside.receivables, *ground.beside.offset_earlier, *ground.beside.advances)
+    numbers = {*frozen_cases, *ground.deductions, *ground.payments, *posted, *beside}
+    found: dict[str, Claim] = {}
     for number in numbers:
-        code = frozen.hospitals[number][0]
+        code = ground.hospitals[number][0]
         row = sums.get(code, {})
         n = row.get("cases", 0)
-        found[code] = _Claim(
+        found[code] = Claim(
             number,
             n,
             frozen_cases.get(number, 0) - n,
@@ -230,11 +308,11 @@ def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, 
     return dict(sorted(found.items()))
 
 
-def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, Balance, dict[str, Working]]:
-    if frozen.price is None or frozen.last_year_ratio is None:
+def _month(ground: Ground, claims: Mapping[str, Claim]) -> tuple[MonthRun, Balance, dict[str, Working]]:
+    if ground.price is None or ground.last_year_ratio is None:
         raise ValueError("a month is priced by a budget point value")
-    terms = MonthTerms.from_policy(frozen.policy, frozen.price, frozen.last_year_ratio)
-    position = frozen.position
+    terms = MonthTerms.from_policy(ground.policy, ground.price, ground.last_year_ratio)
+    position = ground.position
     asked = [
         MonthClaim(
             hospital=code,
@@ -243,8 +321,8 @@ def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, B
             cost_fen=one.cost_fen,
             booked_fen=one.booked_fen,
             patient_fen=one.patient_fen,
-            deductions_fen=frozen.deductions.get(one.number, 0),
-            cash_cap_fen=cash_cap(frozen.policy, one.booked_fen),
+            deductions_fen=ground.deductions.get(one.number, 0),
+            cash_cap_fen=cash_cap(ground.policy, one.booked_fen),
             deposit_held_fen=position.deposit_held.get(one.number, 0),
             earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
         )
@@ -255,28 +333,28 @@ def _month(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[MonthRun, B
     return run, balance, {line.hospital: month_working(run, line) for line in run.lines}
 
 
-def _quarter(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
-    if frozen.fund_fen is None:
+def _quarter(ground: Ground, claims: Mapping[str, Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
+    if ground.fund_fen is None:
         raise ValueError("a quarter shares a fund")
-    terms = frozen_quarter_terms(frozen)
-    asked = [_quarter_claim(frozen, code, one) for code, one in claims.items()]
-    run = clear_quarter(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
-    balance = check_quarter(run, asked, frozen.fund_fen)
+    terms = frozen_quarter_terms(ground)
+    asked = [_quarter_claim(ground, code, one) for code, one in claims.items()]
+    run = clear_quarter(ground.fund_fen, ground.points_decimals, asked, terms)
+    balance = check_quarter(run, asked, ground.fund_fen)
     return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
 
 
-def frozen_quarter_terms(frozen: FrozenRun) -> QuarterTerms:
+def frozen_quarter_terms(ground: Ground) -> QuarterTerms:
     """The terms of a quarter or year, with the balances its accounts open with."""
-    held = frozen.beside.openings
+    held = ground.beside.openings
     price = price_terms(
-        frozen.policy,
-        frozen.basis.points_decimals,
-        budget=frozen.price,
-        bargained=frozen.price,
+        ground.policy,
+        ground.points_decimals,
+        budget=ground.price,
+        bargained=ground.price,
         balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
     )
     return QuarterTerms.from_policy(
-        frozen.policy,
+        ground.policy,
         phi_balance_fen=max(0, held.get(Account.PHI.value, 0)),
         rounding_balance_fen=max(0, held.get(Account.ROUNDING.value, 0)),
         floor_balance_fen=max(0, held.get(Account.FLOOR.value, 0)),
@@ -284,8 +362,8 @@ def frozen_quarter_terms(frozen: FrozenRun) -> QuarterTerms:
     )
 
 
-def _quarter_claim(frozen: FrozenRun, code: str, one: _Claim) -> QuarterClaim:
-    position, beside = frozen.position, frozen.beside
+def _quarter_claim(ground: Ground, code: str, one: Claim) -> QuarterClaim:
+    position, beside = ground.position, ground.beside
     return QuarterClaim(
         hospital=code,
         cases=one.cases,
@@ -293,58 +371,58 @@ def _quarter_claim(frozen: FrozenRun, code: str, one: _Claim) -> QuarterClaim:
         cost_fen=one.cost_fen,
         booked_fen=one.booked_fen,
         patient_fen=one.patient_fen,
-        deductions_fen=frozen.deductions.get(one.number, 0),
-        payments_recorded_fen=frozen.payments.get(one.number, 0),
+        deductions_fen=ground.deductions.get(one.number, 0),
+        payments_recorded_fen=ground.payments.get(one.number, 0),
         deposit_held_fen=position.deposit_held.get(one.number, 0),
         earlier_cleared_fen=position.earlier_cleared.get(one.number, 0),
         offset_earlier_fen=beside.offset_earlier.get(one.number, 0),
         receivables=beside.receivables.get(one.number, ()),
-        fixed_points=opened_baseline(frozen, one.number),
+        fixed_points=opened_baseline(ground, one.number),
     )
 
 
-def opened_baseline(frozen: FrozenRun, hospital: int) -> int:
+def opened_baseline(ground: Ground, hospital: int) -> int:
     """The part of a hospital's yearly baseline that the curve has opened, in 10^-d points, half up (基准量进度)."""
-    points = frozen.beside.baselines.get(hospital)
-    budget = frozen.manifest["budget"]
+    points = ground.beside.baselines.get(hospital)
+    budget = ground.manifest["budget"]
     if points is None or budget is None:
         return 0
-    return half_up(points * 10**frozen.basis.points_decimals * Fraction(budget["opened"]))
+    return half_up(points * 10**ground.points_decimals * Fraction(budget["opened"]))
 
 
-def _year(frozen: FrozenRun, claims: Mapping[str, _Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:
-    if frozen.fund_fen is None:
+def _year(ground: Ground, claims: Mapping[str, Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:
+    if ground.fund_fen is None:
         raise ValueError("a year shares a fund")
-    beside, policy = frozen.beside, frozen.policy
+    beside, policy = ground.beside, ground.policy
     refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
-    terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(frozen), beside.kept_back)
+    terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(ground), beside.kept_back)
     place = terms.year.assessment_place
     asked = [
         AnnualClaim(
             year=replace(
-                _quarter_claim(frozen, code, one), assessment_coefficient=beside.coefficient(one.number, place)
+                _quarter_claim(ground, code, one), assessment_coefficient=beside.coefficient(one.number, place)
             ),
-            booked_after_audit_fen=one.booked_fen - frozen.deductions.get(one.number, 0),
+            booked_after_audit_fen=one.booked_fen - ground.deductions.get(one.number, 0),
             advance_fen=beside.advances.get(one.number, 0),
             deposit_release=beside.release(one.number, place, policy),
         )
         for code, one in claims.items()
     ]
-    run = clear_year(frozen.fund_fen, frozen.basis.points_decimals, asked, terms)
-    balance = check_year(run, asked, frozen.fund_fen)
+    run = clear_year(ground.fund_fen, ground.points_decimals, asked, terms)
+    balance = check_year(run, asked, ground.fund_fen)
     return run, balance, {line.hospital: annual_working(run, line) for line in run.lines}
 
 
 def _offsets(
-    frozen: FrozenRun, lines: tuple[StatementLine, ...], ids: Mapping[str, int]
+    ground: Ground, lines: tuple[StatementLine, ...], ids: Mapping[str, int]
 ) -> dict[str, tuple[tuple[str, int], ...]]:
     """What each receivable gives, in dated order, of what a line takes beyond the year's earlier runs."""
     found = {}
     for line in lines:
         number = ids[line.hospital]
-        left = line.offsets_fen - frozen.beside.offset_earlier.get(number, 0)
+        left = line.offsets_fen - ground.beside.offset_earlier.get(number, 0)
         taken = []
-        for one in sorted(frozen.beside.receivables.get(number, ()), key=lambda r: (r.since, r.receivable_id)):
+        for one in sorted(ground.beside.receivables.get(number, ()), key=lambda r: (r.since, r.receivable_id)):
             amount = min(left, one.open_fen)
             left -= amount
             if amount:
