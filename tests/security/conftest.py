@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -36,5 +36,13 @@ async def world(own_database: ServerAddresses) -> AsyncIterator[World]:
 async def stage(own_database: ServerAddresses) -> AsyncIterator[Stage]:
     """The battery's own stage over the same database, under codes of its own."""
     async with staged(own_database, instances=2, migrate=False) as stage:
+        await open_tenants(stage.cast)
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def untouched_stage(new_database: Callable[..., ServerAddresses]) -> AsyncIterator[Stage]:
+    """A stage of the test's own: the accounts of the shared one are revoked, locked and out of budget by other attacks."""
+    async with staged(new_database(migrated=True), instances=2, migrate=False) as stage:
         await open_tenants(stage.cast)
         yield stage

@@ -32,10 +32,9 @@ async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> Non
     assert all(tally.tried[path] > 200 for path in paths)
 
 
-@pytest.mark.battery
-async def test_what_was_taken_away_is_gone_within_thirty_seconds(stage: Stage) -> None:
+async def test_what_was_taken_away_is_gone_within_thirty_seconds(untouched_stage: Stage) -> None:
     tally = Tally()
-    await try_revocation(stage, tally)
+    await try_revocation(untouched_stage, tally)
     assert tally.failures == []
     assert tally.tried["revocation"] == 3
     assert max(tally.figures["revoked_after_s"].values()) < 8
@@ -55,10 +54,9 @@ async def test_five_failures_lock_an_address_and_an_account(stage: Stage) -> Non
     assert tally.failures == []
 
 
-@pytest.mark.battery
-async def test_money_is_refused_without_a_second_factor_and_with_a_forged_one(stage: Stage) -> None:
+async def test_money_is_refused_without_a_second_factor_and_with_a_forged_one(untouched_stage: Stage) -> None:
     tally = Tally()
-    await try_second_factor(stage, tally, 4)
+    await try_second_factor(untouched_stage, tally, 4)
     assert tally.failures == []
     assert set(tally.figures["second_factor_fields"]) >= MONEY_FIELDS
 

@@ -196,10 +196,10 @@ async def try_cases(tally: Tally, servers: Servers, folder: Path, redis_url: str
 
 
 def _some(found: list[Case], rounds: int) -> list[Case]:
-    """All, or so many spread over all kinds."""
+    """All, or so many spread over all kinds, the first and the last among them."""
     if not rounds or rounds >= len(found):
         return found
-    return [found[n * len(found) // rounds] for n in range(rounds)]
+    return [found[n * (len(found) - 1) // max(1, rounds - 1)] for n in range(rounds)]
 
 
 def _cast(made: Plant, clocks: Clocks) -> Cast:

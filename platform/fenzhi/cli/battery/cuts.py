@@ -30,6 +30,8 @@ ROUNDS = 200
 LEASE_S = 6
 """Short, because a worker whose database is mute gives its job up only when the lease is over."""
 CLIENT_WAITS_S = 8.0
+TRIES = 5
+"""How often a list is sent, at most, for a fault to meet the bytes it waits for."""
 SETTLES_S = 90.0
 """Within which everything sent must be settled, whatever happened to the connections."""
 DATABASE = ("API and PostgreSQL", "worker and PostgreSQL")
@@ -153,20 +155,20 @@ async def cut(tally: Tally, wires: Wires, link: str, fault: Fault, number: int, 
     hospital = chance.choice(world.hospitals())
     with_run = number % 3 == 0
     began = time.monotonic()
-    working = [asyncio.create_task(world.submit(history, hospital, f"cut {number}", parts=1, into=wires.batches))]
+    working = asyncio.create_task(_submit_until_it_falls(wires, hospital, number, fault, proxy))
     running = asyncio.create_task(world.compute_month(history)) if with_run else None
     await asyncio.sleep(chance.random() * 0.3)
     proxy.arm(fault, skip=chance.randrange(4) if fault in _BY_BYTES else 0)
     try:
         async with asyncio.timeout(SETTLES_S):
-            [sent] = await asyncio.gather(*working)
+            sent = await working
             run = await running if running is not None else None
         settles = sent.state == "DONE"
         tally.saw("settled", settles, f"{context}: the batch is {sent.state or 'not judged'}")
     except TimeoutError:
         tally.saw("settled", False, f"{context}: not within {SETTLES_S:.0f} s")
         run = None
-        await asyncio.gather(*working, *([running] if running else []), return_exceptions=True)
+        await asyncio.gather(working, *([running] if running else []), return_exceptions=True)
     finally:
         fell = proxy.fell
         proxy.disarm()
@@ -180,6 +182,16 @@ async def cut(tally: Tally, wires: Wires, link: str, fault: Fault, number: int, 
         await check_run(tally, wires.findings, run, world.undisturbed, context)
         if run["state"] == "COMPUTED":
             await world.void(history, run["id"])
+
+
+async def _submit_until_it_falls(wires: Wires, hospital: str, number: int, fault: Fault, proxy: FaultProxy) -> Sent:
+    """Submit, and again while a fault that waits for certain bytes has not met them (送审至故障发生)."""
+    for again in range(TRIES):
+        label = f"cut {number}" + (f", again {again}" if again else "")
+        sent = await wires.world.submit(wires.history, hospital, label, parts=1, into=wires.batches)
+        if proxy.fell or fault not in _BY_BYTES or sent.state != "DONE":
+            break
+    return sent
 
 
 _BY_BYTES = frozenset({Fault.CUT_AFTER_COMMIT, Fault.CUT_BEFORE_COMMIT, Fault.CUT_ANSWER})

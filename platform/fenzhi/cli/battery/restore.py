@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,13 @@ from fenzhi.cli.flow import clearing, submission
 from fenzhi.cli.flow.client import StepRefused
 from fenzhi.cli.server_home import ServerHome
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.cli.synthetic.lists import labelled_lists
 from fenzhi.rules.refusals import Conflict, FenzhiError
 
 SENDERS = 3
 LISTS = 4
+MODELS = 300
+"""Sound lists that those sent are copies of."""
 """Lists of one batch."""
 BEFORE_S, AFTER_S = 6.0, 6.0
 """Seconds of load before and after the backup; `rounds` multiplies them."""
@@ -59,8 +62,10 @@ class Load:
     def begin(self) -> None:
         """Start sending."""
         lines: dict[str, list[dict[str, Any]]] = {}
-        for hospital, line in self.source.lists():
-            lines.setdefault(hospital, []).append(json.loads(line))
+        plan, year = self.source.plan, self.source.plan.settlement_year
+        for made in labelled_lists(plan, MODELS, date(year, 1, 1), date(year, 3, 31)):
+            if not made.fault:
+                lines.setdefault(made.hospital_code, []).append(json.loads(made.line))
         chosen = sorted(lines, key=lambda code: -len(lines[code]))[:SENDERS]
         self._tasks = [asyncio.create_task(self._send(code, lines[code])) for code in chosen]
         self._tasks.append(asyncio.create_task(self._clear()))
