@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders.clearing_place import Pool
-from builders.world import Client, new_key
+from builders.clearing_place import Pool, open_pool
+from builders.world import Client, World, new_key
 from fenzhi.access.roles import Role
 
 _ENTRY = "id state document"
@@ -138,3 +138,49 @@ async def year_to_publication(pool: Pool) -> dict[str, Any]:
     for name in ("clearingRunApprove", "clearingRunPublish"):
         assert (await pool.step(name, run))["userErrors"] == []
     return found | {"id": run}
+
+
+FULL_POLICY: dict[str, Any] = {
+    "clearing__share_method": "account",
+    "clearing__pay_by": "printed_point_value",
+    "clearing__printed_decimals": "2",
+    "presettlement__cash_cap_amount": "15000",
+    "bands__applies": "true",
+    "bands__measure": "booked_over_payable",
+    "bands__mode": "marginal",
+    "bands__table": [
+        {"upto": "0.5", "inclusive": "true", "share": "0"},
+        {"upto": "1", "inclusive": "true", "share": "0.6"},
+        {"upto": "1.5", "inclusive": "true", "share": "0.5"},
+        {"upto": "", "inclusive": "false", "share": "0"},
+    ],
+    "bands__sources": ["adjustment", "risk", "reserve"],
+    "assessment__acts_at": "coefficient",
+}
+"""Every step of an annual run has something to do."""
+
+
+async def full_year(world: World, stem: str, **policy: Any) -> Pool:
+    """A pool ready for its annual run: set-asides, balances and a debt of before, months and a quarter settled and paid, a deduction."""
+    pool = await open_pool(world, stem, **FULL_POLICY | policy)
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await pool.price(10, last_year=(7, 10))
+    parts = [("RESERVE", "200000"), ("ADJUSTMENT", "100"), ("RISK", "50")]
+    aside = [{"part": part, "fen": fen} for part, fen in parts]
+    composition = {"method": "ITEMISED", "inpatientFen": str(6_000_000 + 200_150), "setAsides": aside}
+    await pool.budget(6_000_000, annualFen=None, composition=composition)
+    await open_account(pool, "phi", 500_000)
+    await open_account(pool, "rounding", 100_000)
+    await owe(pool, b, 30_000)
+    for month in (1, 2):
+        await pool.put(a, month, fund_fen=750_000)
+        await pool.put(b, month, fund_fen=600_000)
+        run = await pool.published("MONTH", month)
+        for node in run["statements"]["nodes"]:
+            assert (await pool.pay(run["id"], node["hospitalCode"], int(node["transferFen"])))["userErrors"] == []
+    await pool.deduct(b, 1, 7_700)
+    await pool.put(a, 3, ("I63.900"), ("88.4101",), fund_fen=750_000)
+    await pool.published("QUARTER", 1)
+    await pool.put(b, 7, fund_fen=1_900_000, total_fen=2_000_000)
+    await assess(pool, **{a: ("0.97", "", ""), b: ("1", "", "")})
+    return pool

@@ -285,12 +285,13 @@ def _month_part(
 ) -> SettledMonth:
     policy = _policy_of(run)
     price = run.manifest["point_value"]
-    terms = MonthTerms.from_policy(policy, _value_of(price), Fraction(price["last_year_ratio"]))
+    terms = MonthTerms.from_policy(policy, value_of(price), Fraction(price["last_year_ratio"]))
     taken = {row.hospital_code: row.deductions_fen for row in statements}
     return SettledMonth(terms, partial(cash_cap, policy), sums, (taken, now))
 
 
-def _value_of(price: Mapping[str, Any]) -> PointValue:
+def value_of(price: Mapping[str, Any]) -> PointValue:
+    """The point value a manifest names (清单所载点值)."""
     fund_fen, cost_fen, booked_fen, points = price["integers"]
     return PointValue(fund_fen, cost_fen, booked_fen, points, price["points_decimals"], Basis(price["basis"]))
 
@@ -308,8 +309,8 @@ def quarter_terms_of(run: Row[Any]) -> QuarterTerms:
         price=price_terms(
             policy,
             int(run.summary["points_decimals"]),
-            budget=_value_of(price) if price else None,
-            bargained=_value_of(price) if price else None,
+            budget=value_of(price) if price else None,
+            bargained=value_of(price) if price else None,
             balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
@@ -79,6 +80,26 @@ class YearInputs:
             return Fraction(1)
         one = self.assessments[hospital]
         return policy_release_share(policy, one.score, one.grade)
+
+
+def read_described(described: Mapping[str, Any], ids: Mapping[str, int]) -> YearInputs:
+    """The inputs a manifest describes, read again (由清单还原); the reverse of `described`. Raises: KeyError for a hospital not of the area."""
+    receivables: dict[int, tuple[Receivable, ...]] = {}
+    for code, number, since, open_fen in described["receivables"]:
+        one = Receivable(number, date.fromisoformat(since), open_fen)
+        receivables[ids[code]] = (*receivables.get(ids[code], ()), one)
+    return YearInputs(
+        openings=dict(described["openings"]),
+        kept_back=dict(described["kept_back"]),
+        receivables=receivables,
+        offset_earlier={ids[code]: fen for code, fen in described["offset_earlier"]},
+        assessments={
+            ids[code]: Assessment(Fraction(coefficient), Fraction(score) if score else None, grade)
+            for code, coefficient, score, grade in described["assessments"]
+        },
+        advances={ids[code]: fen for code, fen in described["advances"]},
+        baselines={ids[code]: Fraction(points) for code, points in described["baselines"]},
+    )
 
 
 async def load_year_inputs(uow: UnitOfWork, pool: Pool, *, with_year: bool) -> YearInputs:

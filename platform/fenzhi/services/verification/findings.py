@@ -21,6 +21,10 @@ CHECKS: Mapping[str, tuple[str, str]] = {
         "结果摘要可由已存结算单与病例重算",
         "the result digest follows from the stored statements and cases",
     ),
+    "run.replay": (
+        "由清单与已分组病例重新结算，逐行、逐账户、逐分录与已存结果一致",
+        "computed again from its manifest and graded cases, a run gives the stored lines, accounts, entries and digest",
+    ),
     "run.pool": ("第一恒等式：基金＋动用＝应付＋归还", "first identity: pool + draws = gross + returns"),
     "run.hospital": ("第二恒等式与划拨恒等式", "second identity and transfer of every hospital"),
     "run.totals": ("各结算单合计与结算汇总、病例一致", "statements add up to the run's summary and to its cases"),

@@ -18,6 +18,7 @@ from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import case_set, result_sha256, sha256
 from fenzhi.services.verification.findings import Verification
+from fenzhi.services.verification.replay import verify_replay
 from fenzhi.store.bulk import read_arrow
 from fenzhi.store.repositories import verification as store
 from fenzhi.store.session import Database, UnitOfWork
@@ -71,7 +72,7 @@ async def _verify_run(
             seen = f"{part}: manifest {str(manifest['cases'].get(part))[:80]}, stored cases {str(due.get(part))[:80]}"
             found.saw("run.cases", same, place, seen)
     statements = await store.statements(uow, run.run_id)
-    await _verify_lines(found, database, uow, run, place, statements)
+    await _verify_lines(found, database, uow, run, place, statements, codes)
     for name in _SUMMED:
         found.same("run.totals", f"{place} {name}", summary.get(name), sum(getattr(s, name) for s in statements))
     pool = summary.get("pool_fen", 0) + summary.get("draws_fen", 0)
@@ -86,6 +87,7 @@ async def _verify_lines(
     run: Row[Any],
     place: str,
     statements: Sequence[Row[Any]],
+    codes: Mapping[int, str],
 ) -> None:
     totals = await store.run_case_totals(uow, run.run_id)
     lines: list[StatementLine] = []
@@ -112,6 +114,7 @@ async def _verify_lines(
     cases = await read_arrow(database, uow.scope, store.run_cases_sql(uow.scope.area, run.run_id))
     annual = cast("list[AnnualLine]", [_StoredAnnual(row) for row in statements] if run.kind == "year" else [])
     found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual).hex())
+    await verify_replay(found, uow, run, place, codes, {line.hospital: line for line in lines}, statements, cases)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,46 @@ async def run_case_totals(uow: UnitOfWork, run_id: Any) -> dict[tuple[int, bool]
     return {(row.hospital_id, row.is_cleared): (int(row.cases), int(row.points)) for row in rows}
 
 
+async def run_case_sums(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
+    """Cases, points and money of a run as stored, by hospital, the cleared and the others apart."""
+    return await uow.rows(
+        text(
+            """select hospital_id, disposition = 'cleared' as is_cleared, count(*) as cases, sum(points)::bigint as points,
+                      sum(total_fen)::bigint as cost_fen, sum(basic_fund_fen)::bigint as booked_fen, sum(patient_fen)::bigint as patient_fen
+               from run_case where area_id = :area and run_id = :run group by 1, 2"""
+        ),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
+async def runs_named(uow: UnitOfWork, run_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """Runs of the area by id."""
+    return await uow.rows(
+        text("select * from clearing_run where area_id = :area and run_id = any(cast(:runs as uuid[]))"),
+        {"area": uow.scope.area, "runs": list(run_ids)},
+    )
+
+
+async def hospitals_of_rows(uow: UnitOfWork, table: str, ids: Sequence[str]) -> dict[str, int]:
+    """Row → hospital, of payments or audit deductions by id; what is gone is absent."""
+    key = {"payment": "payment_id", "audit_deduction": "deduction_id"}[table]
+    rows = await uow.rows(
+        text(
+            f"select {key} as id, hospital_id from {table} where area_id = :area and {key} = any(cast(:ids as uuid[]))"
+        ),
+        {"area": uow.scope.area, "ids": list(ids)},
+    )
+    return {str(row.id): row.hospital_id for row in rows}
+
+
+async def point_value_of(uow: UnitOfWork, run_id: Any) -> Row[Any] | None:
+    """The settlement point value that a quarter or year made."""
+    return await uow.first(
+        text("select * from point_value where area_id = :area and run_id = :run"),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
 def case_digests_sql(area_id: int, run_id: Any) -> str:
     """The digests of a run's cases as the store holds them now, for a bulk read."""
     return f"""select r.hospital_id, c.settlement_month, c.digest from run_case r
