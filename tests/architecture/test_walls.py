@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator
+
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from builders.world import FIRST_TREE, SECOND_TREE, open_world
-from fenzhi.cli.servers import ServerAddresses
+from conftest import migrate
+from fenzhi.cli.servers import ServerAddresses, Servers
 from fenzhi.store.tables import TableClass, metadata
 from fenzhi.store.wall_check import check_walls
 
@@ -22,23 +27,22 @@ def test_every_table_declares_a_class_and_carries_its_key(table) -> None:
         assert KEYS[table_class] in table.columns
 
 
-async def test_the_walls_hold(migrated: ServerAddresses) -> None:
-    async with open_world(migrated.app_dsn, migrated.redis_url) as world:
-        if not await has_tenants(migrated):
-            await world.open_tenants(FIRST_TREE + SECOND_TREE)
-    probes = await check_walls(migrated.owner_dsn, migrated.app_dsn)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def walled(running_servers: Servers) -> AsyncIterator[ServerAddresses]:
+    """A migrated database of this module's own, with two provinces."""
+    name = f"fenzhi_walls_{uuid.uuid4().hex[:8]}"
+    addresses = running_servers.create_database(name)
+    migrate(addresses)
+    async with open_world(addresses.app_dsn, addresses.redis_url) as world:
+        await world.open_tenants(FIRST_TREE + SECOND_TREE)
+    yield addresses
+    running_servers.drop_database(name)
+
+
+async def test_the_walls_hold(walled: ServerAddresses) -> None:
+    probes = await check_walls(walled.owner_dsn, walled.app_dsn)
     assert [probe for probe in probes if not probe.held] == []
     assert len(probes) > 20 * len(metadata.tables)
-
-
-async def has_tenants(addresses: ServerAddresses) -> bool:
-    connection = await asyncpg.connect(addresses.app_dsn)
-    try:
-        async with connection.transaction():
-            await connection.execute("set local role fenzhi_operator")
-            return bool(await connection.fetchval("select exists (select from province where code = '370000')"))
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize("table", ["province_policy", "pooling_area", "hospital", "account", "job"])
@@ -47,11 +51,11 @@ async def has_tenants(addresses: ServerAddresses) -> bool:
     ["alter table {t} disable row level security", "alter table {t} no force row level security"],
     ids=["disabled", "not forced"],
 )
-async def test_a_fallen_wall_is_seen(migrated: ServerAddresses, table: str, damage: str) -> None:
-    owner = await asyncpg.connect(migrated.owner_dsn)
+async def test_a_fallen_wall_is_seen(walled: ServerAddresses, table: str, damage: str) -> None:
+    owner = await asyncpg.connect(walled.owner_dsn)
     try:
         await owner.execute(damage.format(t=table))
-        probes = await check_walls(migrated.owner_dsn, migrated.app_dsn)
+        probes = await check_walls(walled.owner_dsn, walled.app_dsn)
         assert table in {probe.table for probe in probes if not probe.held}
     finally:
         await owner.execute(f"alter table {table} enable row level security")

@@ -17,7 +17,7 @@ from fenzhi_graphql.app import application, wrapped
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pool(world: World) -> Pool:
-    pool = await open_pool(world, "63")
+    pool = await open_pool(world, "60")
     await pool.price(10, last_year=(7, 10))
     await pool.budget(20_000_000)
     await pool.put(pool.place.hospital, 1)

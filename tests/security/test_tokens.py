@@ -19,7 +19,7 @@ from fenzhi.cli.battery.tokens import transports, try_forgeries, try_revocation
 
 async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> None:
     tally = Tally()
-    await try_forgeries(stage, tally, random.Random(1), "H99010001", Role.HOSPITAL_SUBMITTER)
+    await try_forgeries(stage, tally, random.Random(1), "H99010001", Role.HOSPITAL_SUBMITTER, sampled_paths=5)
     assert tally.failures == []
     paths = {f"{method} {path}" for method, path in transports()}
     assert {
@@ -29,7 +29,8 @@ async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> Non
         "GET /v1/batches/probe/verdicts.ndjson",
         "GET /v1/jobs/probe/events",
     } <= paths
-    assert all(tally.tried[path] > 200 for path in paths)
+    assert tally.tried["POST /graphql"] > 200
+    assert all(tally.tried[path] > 30 for path in paths)
 
 
 async def test_what_was_taken_away_is_gone_within_thirty_seconds(untouched_stage: Stage) -> None:

@@ -78,20 +78,24 @@ def transports() -> list[tuple[str, str]]:
     ]
 
 
-async def try_forgeries(stage: Stage, tally: Tally, rng: random.Random, tenant: str, role: Role) -> None:
-    """Every forgery of one holder's token over every path."""
+async def try_forgeries(
+    stage: Stage, tally: Tally, rng: random.Random, tenant: str, role: Role, *, sampled_paths: int = 0
+) -> None:
+    """Every forgery of one holder's token over every path, or over POST /graphql and so many others drawn for each forgery."""
     subject, epoch = await development_account(stage.platform.database, tenant, role)
     peers = [code for kind, code, _ in TENANTS if kind == KIND_OF_ROLE[role].name and code != tenant]
     other = next(iter(peers), "980000")
     other_role = next(r for r in Role if r is not role and KIND_OF_ROLE[r] is not KIND_OF_ROLE[role])
     forger = Forger(stage.keys, Holder(subject, tenant, role.value, epoch, other, other_role.value), rng)
     paths = transports()
+    first = ("POST", "/graphql")
+    others = [path for path in paths if path != first]
     for token in (forger.good(), forger.good_rotated()):
         for method, path in paths:
             answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
             tally.saw("control", answer.status_code not in (401, 500), f"{method} {path} → {answer.status_code}")
     for name, token in forger.all():
-        for method, path in paths:
+        for method, path in [first, *rng.sample(others, sampled_paths)] if sampled_paths else paths:
             answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
             judge(tally, f"{method} {path}", name, answer)
             await forgive(stage)

@@ -161,8 +161,9 @@ async def try_permissions(stage: Stage, tally: Tally, seed: int, sample: int) ->
 
     asked = list(questions(build_schema(schema_text())))
     before = await matrix_of(stage, asked)
-    again = await matrix_of(stage, asked)
-    tally.saw("matrix stands", before == again, "two looks at the same permissions differ")
+    if not sample:
+        again = await matrix_of(stage, asked)
+        tally.saw("matrix stands", before == again, "two looks at the same permissions differ")
     tally.figures |= {"matrix_cells": len(before), "let_in": sum(before.values())}
     duties = [duty for duty in Duty if ROLES_OF_DUTY[duty] != frozenset(Role)]
     random.Random(seed).shuffle(duties)
