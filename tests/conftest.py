@@ -59,26 +59,42 @@ def servers(running_servers: Servers) -> ServerAddresses:
 
 
 @pytest.fixture(scope="session")
-def migrated(running_servers: Servers) -> Iterator[ServerAddresses]:
-    """Addresses of a database built by running the migrations, shared by the session."""
+def furnished_database(running_servers: Servers) -> Iterator[Callable[[str], ServerAddresses]]:
+    """Make a database with the tables: a copy of one that the migrations built, which they do once a session."""
+    pattern = ""
+
+    def make(name: str) -> ServerAddresses:
+        nonlocal pattern
+        if not pattern:
+            pattern = f"fenzhi_pattern_{uuid.uuid4().hex[:8]}"
+            migrate(running_servers.create_database(pattern))
+        return running_servers.create_database(name, template=pattern)
+
+    yield make
+    if pattern:
+        running_servers.drop_database(pattern)
+
+
+@pytest.fixture(scope="session")
+def migrated(
+    running_servers: Servers, furnished_database: Callable[[str], ServerAddresses]
+) -> Iterator[ServerAddresses]:
+    """Addresses of a database with the tables, shared by the session."""
     name = f"fenzhi_test_{uuid.uuid4().hex[:8]}"
-    addresses = running_servers.create_database(name)
-    migrate(addresses)
-    yield addresses
+    yield furnished_database(name)
     running_servers.drop_database(name)
 
 
 @pytest.fixture
-def new_database(running_servers: Servers) -> Iterator[Callable[..., ServerAddresses]]:
+def new_database(
+    running_servers: Servers, furnished_database: Callable[[str], ServerAddresses]
+) -> Iterator[Callable[..., ServerAddresses]]:
     """Make a database of the test's own: `new_database()` is empty, `new_database(migrated=True)` has the tables."""
     made: list[str] = []
 
     def make(*, migrated: bool = False) -> ServerAddresses:
         made.append(f"fenzhi_test_{uuid.uuid4().hex[:8]}")
-        addresses = running_servers.create_database(made[-1])
-        if migrated:
-            migrate(addresses)
-        return addresses
+        return furnished_database(made[-1]) if migrated else running_servers.create_database(made[-1])
 
     yield make
     for name in made:

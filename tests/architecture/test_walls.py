@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from builders.world import FIRST_TREE, SECOND_TREE, open_world
-from conftest import migrate
 from fenzhi.cli.servers import ServerAddresses, Servers
 from fenzhi.store.tables import TableClass, metadata
 from fenzhi.store.wall_check import check_walls
@@ -28,11 +27,12 @@ def test_every_table_declares_a_class_and_carries_its_key(table) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def walled(running_servers: Servers) -> AsyncIterator[ServerAddresses]:
+async def walled(
+    running_servers: Servers, furnished_database: Callable[[str], ServerAddresses]
+) -> AsyncIterator[ServerAddresses]:
     """A migrated database of this module's own, with two provinces."""
     name = f"fenzhi_walls_{uuid.uuid4().hex[:8]}"
-    addresses = running_servers.create_database(name)
-    migrate(addresses)
+    addresses = furnished_database(name)
     async with open_world(addresses.app_dsn, addresses.redis_url) as world:
         await world.open_tenants(FIRST_TREE + SECOND_TREE)
     yield addresses

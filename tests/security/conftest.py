@@ -9,17 +9,17 @@ import pytest
 import pytest_asyncio
 
 from builders.world import FIRST_TREE, SECOND_TREE, World, open_world
-from conftest import migrate
 from fenzhi.cli.battery.stage import Stage, open_tenants, staged
 from fenzhi.cli.servers import ServerAddresses, Servers
 
 
 @pytest.fixture(scope="session")
-def own_database(running_servers: Servers) -> Iterator[ServerAddresses]:
+def own_database(
+    running_servers: Servers, furnished_database: Callable[[str], ServerAddresses]
+) -> Iterator[ServerAddresses]:
     """A migrated database that no other test looks at."""
     name = f"fenzhi_security_{uuid.uuid4().hex[:8]}"
-    addresses = running_servers.create_database(name)
-    migrate(addresses)
+    addresses = furnished_database(name)
     yield addresses
     running_servers.drop_database(name)
 

@@ -6,12 +6,11 @@ The whole sections run by `fenzhi battery cuts`, `rollouts`, `clocks`, `disk` an
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import migrate
 from fenzhi.cli.battery import clocks, cuts, disk, rollouts, uploads
 from fenzhi.cli.battery.fault_proxy import Fault
 from fenzhi.cli.battery.kills import superuser_dsn
@@ -22,11 +21,12 @@ from fenzhi.cli.servers import ServerAddresses, Servers
 
 
 @pytest.fixture
-def own_database(running_servers: Servers) -> Iterator[ServerAddresses]:
+def own_database(
+    running_servers: Servers, furnished_database: Callable[[str], ServerAddresses]
+) -> Iterator[ServerAddresses]:
     """A migrated database that no other test looks at."""
     name = f"fenzhi_faults_{uuid.uuid4().hex[:8]}"
-    addresses = running_servers.create_database(name)
-    migrate(addresses)
+    addresses = furnished_database(name)
     yield addresses
     running_servers.drop_database(name)
 
