@@ -28,6 +28,7 @@ from strawberry.types import ExecutionResult
 from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
+from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.logs import configure_logging
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.acts import Platform
@@ -299,6 +300,8 @@ def create_app() -> Any:
             is_development=settings.development,
             application="fenzhi-api",
             key_hosts=KeyHosts(settings.jwks_hosts),
+            webhook_hosts=WebhookHosts.of(settings.webhook_hosts, settings.webhook_networks),
+            webhook_ca_file=settings.webhook_ca_file,
         ) as platform:
             app.state.platform = platform
             app.state.sign_in = SignIn(trust_of(settings, platform), platform, Budgets(rates_of(settings)))

@@ -24,6 +24,8 @@ from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
 from fenzhi_graphql.deadlines.mutations import DeadlineMutation
 from fenzhi_graphql.deadlines.queries import DeadlineQuery
+from fenzhi_graphql.events.mutations import EventMutation
+from fenzhi_graphql.events.queries import EventQuery
 from fenzhi_graphql.fund.mutations import FundMutation
 from fenzhi_graphql.fund.queries import FundQuery
 from fenzhi_graphql.fund.year_mutations import YearMutation
@@ -68,6 +70,7 @@ QUERIES: tuple[type[Any], ...] = (
     RegroupQuery,
     SubmissionQuery,
     FilingQuery,
+    EventQuery,
     GroupingQuery,
     PointValueQuery,
     ClearingQuery,
@@ -88,6 +91,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     RegroupMutation,
     SubmissionMutation,
     FilingMutation,
+    EventMutation,
     PointValueMutation,
     ClearingMutation,
     StatementMutation,

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fenzhi.access.issuer_keys import KeyHosts
+from fenzhi.access.webhook_hosts import WebhookHosts
 
 PREFIX = "FENZHI_"
 SECRETS = ("database_url", "app_database_url", "redis_url", "master_key")
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
     """Where the issuer publishes its keys, instead of the file (公钥地址): https, on a host of FENZHI_JWKS_HOSTS."""
     jwks_hosts: tuple[str, ...] = ()
     """Hosts from which issuers' keys may be read (公钥主机白名单), as a JSON list of `host` or `host:port`. No other is ever asked."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts that events may be sent to (推送主机白名单), as a JSON list of `host` or `host:port`. Empty: no webhook can be registered."""
+    webhook_networks: tuple[str, ...] = ()
+    """Networks that those hosts may lie in besides public addresses (推送内网白名单), as a JSON list such as ["10.20.0.0/16"]; for a
+    closed network or development. Private and loopback addresses outside of them are never connected to."""
+    webhook_ca_file: Path | None = None
+    """Certificates of authorities, in PEM, that receivers are trusted by besides the machine's (推送证书信任文件)."""
     dev_issuer: bool = True
     """Whether the development issuer may stand in where no issuer is named (开发用签发方)."""
     log_level: str = "INFO"
@@ -125,6 +133,12 @@ class Settings(BaseSettings):
     def _address(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("an http:// or https:// address")
+        return value
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _known_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        WebhookHosts.of((), value)
         return value
 
     @field_validator("state_dir")

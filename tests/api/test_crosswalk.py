@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest_asyncio
 
-from builders.submission_place import Place, open_place
+from builders.submission_place import Place, enter_policy, open_place
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
 
-PROPOSE = "mutation($i: PolicyProposeInput!) { policyPropose(input: $i) { entries { id } userErrors { code path } } }"
-APPROVE = "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userErrors { code } } }"
 HEAD = "kind,source_code,target_code,reviewed\n"
 
 
@@ -30,19 +28,7 @@ async def put(place: Place, version: str, rows: str, role: Role = Role.PROVINCE_
 
 
 async def named(place: Place, version: str) -> None:
-    order = {
-        "idempotencyKey": new_key(),
-        "values": [{"key": "submission.crosswalk", "value": version, "effectiveFrom": "2021-01-01"}],
-        "document": "构造的编码映射，仅供测试",
-        "issuedOn": "2020-12-01",
-    }
-    editor = await place.client(place.province, Role.PROVINCE_CATALOG_EDITOR)
-    proposed = (await editor.gql(PROPOSE, {"i": order}))["policyPropose"]
-    assert proposed["userErrors"] == []
-    approver = await place.client(place.province, Role.PROVINCE_CATALOG_APPROVER)
-    ids = [entry["id"] for entry in proposed["entries"]]
-    approved = await approver.gql(APPROVE, {"i": {"idempotencyKey": new_key(), "ids": ids}})
-    assert approved["policyApprove"]["userErrors"] == []
+    await enter_policy(place.world, place.province, {"submission.crosswalk": version})
 
 
 async def test_a_crosswalk_is_held_against_the_edition_in_force(place: Place) -> None:

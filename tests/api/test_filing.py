@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from builders.submission_place import Place, open_place
+from builders.submission_place import Place, enter_policy, open_place
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
 from fenzhi.rules.refusals import FenzhiError
@@ -25,8 +25,6 @@ HOLDS = (
     "query($open: Boolean!) { caseHolds(first: 100, onlyOpen: $open) { nodes { setlId kind state correctedBy kept } } }"
 )
 ONE = "query($id: ID!) { filedList(id: $id) { state caseId version returns moves { step toState reason } } }"
-PROPOSE = "mutation($i: PolicyProposeInput!) { policyPropose(input: $i) { entries { id } userErrors { code path } } }"
-APPROVE = "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userErrors { code } } }"
 CARRIED = tuple(
     """
     setl_id fixmedins_code insutype insu_admdvs psn_no gend brdy age adm_time dscg_time setl_begn_date setl_end_date act_ipt_days
@@ -38,8 +36,9 @@ CARRIED = tuple(
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(world: World) -> Place:
     opened = await open_place(world, "92")
-    await entered(
-        opened,
+    await enter_policy(
+        world,
+        opened.city,
         {
             "submission.hospital_review": "true",
             "submission.bureau_review": "true",
@@ -48,22 +47,6 @@ async def place(world: World) -> Place:
         },
     )
     return opened
-
-
-async def entered(place: Place, values: dict[str, str]) -> None:
-    order = {
-        "idempotencyKey": new_key(),
-        "values": [{"key": key, "value": value, "effectiveFrom": "2021-01-01"} for key, value in values.items()],
-        "document": "构造的流转规则，仅供测试",
-        "issuedOn": "2020-12-01",
-    }
-    clerk = await place.client(place.city, Role.CITY_SETTLEMENT_CLERK)
-    proposed = (await clerk.gql(PROPOSE, {"i": order}))["policyPropose"]
-    assert proposed["userErrors"] == []
-    ids = [entry["id"] for entry in proposed["entries"]]
-    approver = await place.client(place.city, Role.CITY_SETTLEMENT_APPROVER)
-    approved = await approver.gql(APPROVE, {"i": {"idempotencyKey": new_key(), "ids": ids}})
-    assert approved["policyApprove"]["userErrors"] == []
 
 
 def given(place: Place, setl_id: str, **changes: Any) -> dict[str, Any]:

@@ -12,14 +12,12 @@ import pytest
 import pytest_asyncio
 
 from builders.national import envelope, list_of
-from builders.submission_place import Place, open_place
+from builders.submission_place import Place, enter_policy, open_place
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
 from fenzhi.services.submission.national.message import decoded
 from fenzhi.services.submission.national.signature import PROVIDERS, SignatureKind, signed_text, sm3
 
-PROPOSE = "mutation($i: PolicyProposeInput!) { policyPropose(input: $i) { entries { id } userErrors { code path } } }"
-APPROVE = "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userErrors { code } } }"
 REGISTER = (
     "mutation($i: MessageKeyRegisterInput!) { messageKeyRegister(input: $i) { registered userErrors { code path } } }"
 )
@@ -59,19 +57,7 @@ async def place(world: World) -> Place:
 
 
 async def asked(place: Place, kind: str) -> None:
-    order = {
-        "idempotencyKey": new_key(),
-        "values": [{"key": "submission.national_signature", "value": kind, "effectiveFrom": "2021-01-01"}],
-        "document": f"构造的签名要求 {kind}，仅供测试",
-        "issuedOn": "2020-12-01",
-    }
-    editor = await place.client(place.province, Role.PROVINCE_CATALOG_EDITOR)
-    proposed = (await editor.gql(PROPOSE, {"i": order}))["policyPropose"]
-    assert proposed["userErrors"] == []
-    approver = await place.client(place.province, Role.PROVINCE_CATALOG_APPROVER)
-    ids = [entry["id"] for entry in proposed["entries"]]
-    approved = await approver.gql(APPROVE, {"i": {"idempotencyKey": new_key(), "ids": ids}})
-    assert approved["policyApprove"]["userErrors"] == []
+    await enter_policy(place.world, place.province, {"submission.national_signature": kind})
 
 
 async def register(place: Place, **changes: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.store.repositories import catalog, registry
 from fenzhi.store.session import new_id
 
+PROPOSE = "mutation($i: PolicyProposeInput!) { policyPropose(input: $i) { entries { id } userErrors { code path } } }"
+APPROVE = "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userErrors { code } } }"
 CREATE = """
 mutation($i: BatchCreateInput!) { batchCreate(input: $i) {
   batch { id state purpose mode uploadPath parts bytes hospitalCode } userErrors { code path saw } } }
@@ -163,44 +165,41 @@ async def open_place(world: World, stem: str) -> Place:
     return Place(world, province, city, other, hospital, county_hospital, other_hospital, edition_id)
 
 
+async def enter_policy(
+    world: World, tenant: str, values: dict[str, str], document: str = "测试文件〔2021〕1号"
+) -> None:
+    """Policy proposed by one person and approved by another, of a province or a city, told by its code."""
+    is_province = tenant.endswith("0000")
+    first = Role.PROVINCE_CATALOG_EDITOR if is_province else Role.CITY_SETTLEMENT_CLERK
+    second = Role.PROVINCE_CATALOG_APPROVER if is_province else Role.CITY_SETTLEMENT_APPROVER
+    order = {
+        "idempotencyKey": new_key(),
+        "values": [{"key": key, "value": value, "effectiveFrom": "2021-01-01"} for key, value in values.items()],
+        "document": document,
+        "issuedOn": "2020-12-01",
+    }
+    proposed = (await (await world.client(tenant, first)).gql(PROPOSE, {"i": order}))["policyPropose"]
+    assert proposed["userErrors"] == [], proposed
+    ids = [entry["id"] for entry in proposed["entries"]]
+    approving = {"i": {"idempotencyKey": new_key(), "ids": ids}}
+    approved = (await (await world.client(tenant, second)).gql(APPROVE, approving))["policyApprove"]
+    assert approved["userErrors"] == [], approved
+
+
 async def _enter_policies(world: World, province: str, *cities: str) -> None:
-    wanted: list[tuple[str, Role, Role, dict[str, str]]] = [
-        (
-            province,
-            Role.PROVINCE_CATALOG_EDITOR,
-            Role.PROVINCE_CATALOG_APPROVER,
-            {
-                "submission.insurance_types": json.dumps({"310": "employee", "390": "resident"}),
-                "submission.basic_fund_pay_types": json.dumps({"310100": "employee", "390100": "resident"}),
-                "submission.gray_principal_severity": "error",
-                "grouping.conservative_match": "strict",
-            },
-        )
-    ]
+    values = {
+        "submission.insurance_types": json.dumps({"310": "employee", "390": "resident"}),
+        "submission.basic_fund_pay_types": json.dumps({"310100": "employee", "390100": "resident"}),
+        "submission.gray_principal_severity": "error",
+        "grouping.conservative_match": "strict",
+    }
+    await enter_policy(world, province, values)
     area = {
         "grouping.tie_break": json.dumps(["most_parts", "most_matched", "group_code"]),
         "scoring.ungrouped_method": "pending",
     }
-    wanted += [(city, Role.CITY_SETTLEMENT_CLERK, Role.CITY_SETTLEMENT_APPROVER, area) for city in cities]
-    for tenant, first, second, values in wanted:
-        proposed = await (await world.client(tenant, first)).gql(
-            "mutation($i: PolicyProposeInput!) { policyPropose(input: $i) { entries { id } userErrors { code path } } }",
-            {
-                "i": {
-                    "idempotencyKey": new_key(),
-                    "values": [{"key": k, "value": v, "effectiveFrom": "2021-01-01"} for k, v in values.items()],
-                    "document": "测试文件〔2021〕1号",
-                    "issuedOn": "2020-12-01",
-                }
-            },
-        )
-        assert proposed["policyPropose"]["userErrors"] == [], proposed
-        ids = [entry["id"] for entry in proposed["policyPropose"]["entries"]]
-        approved = await (await world.client(tenant, second)).gql(
-            "mutation($i: PolicyApproveInput!) { policyApprove(input: $i) { userErrors { code } } }",
-            {"i": {"idempotencyKey": new_key(), "ids": ids}},
-        )
-        assert approved["policyApprove"]["userErrors"] == [], approved
+    for city in cities:
+        await enter_policy(world, city, area)
 
 
 async def _register(world: World, city: str, hospital: str, level: str) -> None:

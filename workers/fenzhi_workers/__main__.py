@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 
+from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
 from fenzhi.settings import Settings
@@ -27,6 +28,8 @@ async def _main(settings: Settings) -> None:
         lease_s=settings.worker_lease_s,
         audit_digest=settings.audit_digest,
         anchor_file=settings.audit_anchor_file,
+        webhook_hosts=WebhookHosts.of(settings.webhook_hosts, settings.webhook_networks),
+        webhook_ca_file=settings.webhook_ca_file,
         idle_in_transaction_s=120,
     ) as platform:
         with (

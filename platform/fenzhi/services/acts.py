@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Duty
 from fenzhi.access.scope import Scope
 from fenzhi.access.subject import SecondFactorRequired, Subject
+from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.outbox.jobs import LEASE_S, Doorbell
 from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.services.identity.failures import note_account_failure
@@ -47,6 +49,10 @@ class Platform:
     """Where anchors of the audit are written besides the database (审计锚点文件)."""
     key_hosts: KeyHosts = field(default_factory=KeyHosts)
     """From where issuers' keys may be read (公钥主机白名单)."""
+    webhook_hosts: WebhookHosts = field(default_factory=WebhookHosts)
+    """Where events may be sent (推送白名单)."""
+    webhook_trust: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+    """What certificates of receivers are verified by (推送证书信任)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fenzhi.access.issuer_keys import KeyHosts
+from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.outbox.arq_queue import ArqDoorbell
 from fenzhi.outbox.jobs import LEASE_S
 from fenzhi.services.acts import Platform
@@ -28,6 +30,8 @@ async def open_platform(
     audit_digest: str = "sha256",
     anchor_file: Path | None = None,
     key_hosts: KeyHosts | None = None,
+    webhook_hosts: WebhookHosts | None = None,
+    webhook_ca_file: Path | None = None,
     idle_in_transaction_s: int = 20,
 ) -> AsyncIterator[Platform]:
     """A platform for as long as the block lasts (平台连接).
@@ -50,10 +54,20 @@ async def open_platform(
             audit_digest=audit_digest,
             anchor_file=anchor_file,
             key_hosts=key_hosts or KeyHosts(),
+            webhook_hosts=webhook_hosts or WebhookHosts(),
+            webhook_trust=_trust(webhook_ca_file),
         )
     finally:
         await doorbell.close()
         await database.close()
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    """The authorities of the machine, and those of a file beside them."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
 
 
 async def is_ready(platform: Platform) -> dict[str, bool]:

@@ -40,6 +40,7 @@ _SEES_EVERYTHING = frozenset(
         ("token_denial", "fenzhi_operator"),
         ("sign_in_failure", "fenzhi_operator"),
         ("job", "fenzhi_worker"),
+        ("job_timer", "fenzhi_worker"),
         ("worker_heartbeat", "fenzhi_worker"),
         ("audit_event", "fenzhi_sequencer"),
         ("audit_link", "fenzhi_sequencer"),

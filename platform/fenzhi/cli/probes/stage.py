@@ -22,6 +22,7 @@ from fenzhi.access.development_issuer import AUDIENCE, ISSUER, DevelopmentKey, i
 from fenzhi.access.issuer_keys import KeyHosts
 from fenzhi.access.roles import Role, TenantKind
 from fenzhi.access.tokens import Verifier
+from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow.client import Actor, Cast, StepRefused
@@ -38,6 +39,7 @@ from fenzhi.services.opening import open_platform
 from fenzhi.services.registry.accounts import development_account
 
 CASES = 600
+_HOOKS = "hooks.probe.invalid"
 _FIRST, _SECOND = "99", "98"
 
 
@@ -57,6 +59,7 @@ async def probed_world(
             os.urandom(32),
             is_development=True,
             key_hosts=KeyHosts(("issuer.probe.invalid",)),
+            webhook_hosts=WebhookHosts((_HOOKS,)),
         ) as platform,
         _cast(platform) as cast,
     ):
@@ -128,7 +131,9 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             await _file_and_return(cast, clerk, hospital.code)
             await _leave_of_the_year(clerk, plan, hospital.code)
             await _apply_for_review(cast, hospital.code)
+            await _listen(cast.actor(hospital.code, Role.HOSPITAL_SUBMITTER), hospital.code)
         await _leave_of_the_pool(clerk, plan, city.code)
+        await _listen(clerk, city.code)
         expert = {
             "code": f"{city.code}E1",
             "ownHospital": mine[0].code,
@@ -291,6 +296,15 @@ async def _apply_for_review(cast: Cast, hospital: str) -> None:
             "statement": f"{canary(hospital)}申请",
         }
         await submitter.do("specialCaseApply", "SpecialCaseApplyInput", order, "specialCase { id }")
+
+
+async def _listen(actor: Actor, tenant: str) -> None:
+    """An address for a tenant's events, with its canary, and a trial message that reaches nobody."""
+    mark = canary(tenant)
+    order = {"url": f"https://{_HOOKS}/{mark}", "secret": f"{mark}{'0123456789abcdef' * 2}", "note": f"{mark}推送"}
+    made = await actor.do("webhookRegister", "WebhookRegisterInput", order, "webhookEndpoint { id }")
+    step = {"webhookEndpoint": made["webhookEndpoint"]["id"]}
+    await actor.do("webhookTestSend", "WebhookStepInput", step, "webhookEndpoint { id }")
 
 
 async def _hear(clerk: Actor, plan: ProvincePlan, city: str, own_hospital: str) -> None:
@@ -524,6 +538,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
     "AuditEvent": ("audit_event", "event_id::text"),
+    "WebhookEndpoint": ("webhook_endpoint", "endpoint_id::text"),
     "SpecialCase": ("special_case", "special_case_id::text"),
     "ReviewExpert": ("review_expert", "expert_id::text"),
 }

@@ -52,6 +52,7 @@ _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
     "special_case.panel_size": "3",
     "special_case.funding": "off_pool",
     "deadline.appeal_working_days": "5",
+    "deadline.notice_days": "2",
     "presettlement.prepay_ratio": "0.90",
     "presettlement.ratio_stands_for_deposit": "false",
     "clearing.printed_decimals": "4",

@@ -27,6 +27,7 @@ from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.catalog.book import edition_row, load_edition
 from fenzhi.services.catalog.faults import document_faults, fault, moved, reason_faults, refuse, require_draft
 from fenzhi.services.catalog.regroup_tasks import RuleChange, open_tasks
+from fenzhi.services.events.notices import tell_of_edition
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork, new_id
@@ -229,6 +230,7 @@ async def publish_edition(platform: Platform, approver: Subject, request: Reques
             raise moved()
         if before is not None:
             await open_tasks(uow, RuleChange("edition", edition_id, edition_id, row.effective_from, row.document))
+        await tell_of_edition(uow, row)
         return {"type": "CatalogEdition", "id": str(edition_id)}
 
     return await act(platform, approver, Duty.APPROVE_CATALOG, request, effect)

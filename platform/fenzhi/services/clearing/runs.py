@@ -17,6 +17,7 @@ from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id
 from fenzhi.services.clearing import closing
 from fenzhi.services.clearing.special_cases import refuse_open_reviews
+from fenzhi.services.events.notices import tell_of_statements
 from fenzhi.services.fund.faults import pool_faults
 from fenzhi.store.repositories import clearing, fund, point_value
 from fenzhi.store.repositories.fund import Pool
@@ -217,6 +218,7 @@ async def publish_run(platform: Platform, person: Subject, request: Request, run
         await closing.take_offsets(uow, row)
         if row.kind == RunKind.YEAR.value:
             await closing.post_year(uow, row)
+        await tell_of_statements(uow, row, "published")
         return answer
 
     return await act(platform, person, _either(person), request, effect)

@@ -14,12 +14,14 @@ from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.clearing.statement_life import StatementAct, StatementParty, StatementState, next_state
 from fenzhi.rules.deadlines.legal_clocks import Clock, ClockTerms, answer_deadline
+from fenzhi.rules.events.kinds import EventKind
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.clearing.closing import act_row, pool_of
 from fenzhi.services.clearing.lookups import parse_statement_key
 from fenzhi.services.clearing.runs import RunKind, found_run, moved
 from fenzhi.services.deadlines.calendars import working_days
+from fenzhi.services.events.notices import tell_hospital, tell_of_statements
 from fenzhi.services.fund.faults import text_fault
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import clearing, fund, year
@@ -61,6 +63,7 @@ async def issue_run(platform: Platform, clerk: Subject, request: Request, run_id
             row = act_row(statement, 1, ISSUE, StatementParty.HANDLER, StatementState.ISSUED)
             rows.append(row | {"due_on": due})
         await year.add_acts(uow, rows)
+        await tell_of_statements(uow, run, "issued")
         return answer
 
     return await act(platform, clerk, Duty.START_CLEARING, request, effect)
@@ -104,6 +107,13 @@ async def _act_on(
     return row, {"type": "HospitalStatement", "id": f"{row.run_id}.{row.hospital_id}"}
 
 
+async def _tell_answer(uow: UnitOfWork, statement: Row[Any], what: StatementAct) -> None:
+    """The hospital hears what became of its dispute."""
+    key = f"{statement.run_id}.{statement.hospital_id}"
+    kind = EventKind.DISPUTE_ANSWERED
+    await tell_hospital(uow, statement.hospital_id, kind, "HospitalStatement", key, answer=what.value)
+
+
 async def _refuse_early(uow: UnitOfWork, issued: Row[Any]) -> None:
     if issued.due_on is None or await uow.today() <= issued.due_on:
         raise Conflict(
@@ -121,7 +131,10 @@ def _by(duty: Duty, what: StatementAct, party: StatementParty, *, asks_reason: b
         async def effect(uow: UnitOfWork) -> Answer:
             if asks_reason and (faults := text_fault("REASON_MISSING", "reason", reason, "理由", "The reason")):
                 raise DataRefused(tuple(faults))
-            return (await _act_on(uow, statement, what, party, reason))[1]
+            row, answer = await _act_on(uow, statement, what, party, reason)
+            if what is StatementAct.REJECT:
+                await _tell_answer(uow, row, what)
+            return answer
 
         return await act(platform, person, duty, request, effect)
 
@@ -153,6 +166,7 @@ async def uphold(platform: Platform, clerk: Subject, request: Request, statement
         row, answer = await _act_on(uow, statement, StatementAct.UPHOLD, StatementParty.HANDLER, reason)
         run = await found_run(uow, str(row.run_id))
         await moved(uow, run, ("issued",), {"state": "voided"})
+        await _tell_answer(uow, row, StatementAct.UPHOLD)
         return answer
 
     return await act(platform, clerk, Duty.START_CLEARING, request, effect)

@@ -23,6 +23,7 @@ from fenzhi.rules.periods import SettlementMonth
 from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.deadlines.calendars import working_days
+from fenzhi.services.events.reminders import remind_of_clocks
 from fenzhi.services.fund.faults import pool_faults
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.repositories import deadlines, registry
@@ -93,7 +94,8 @@ async def open_month(platform: Platform, clerk: Subject, request: Request, pool:
             raise DataRefused(tuple(faults))
         insurance, _scope, year = pool
         settled = SettlementMonth(year, month)
-        terms = ClockTerms.from_policy(await resolved_policy(uow, settled.last_day, insurance=insurance))
+        policy = await resolved_policy(uow, settled.last_day, insurance=insurance)
+        terms = ClockTerms.from_policy(policy)
         application = application_deadline(settled, terms.application_day)
         ends = application.ends or application.begins
         payment = payment_deadline(ends, terms.payment_working_days, await working_days(uow))
@@ -111,6 +113,16 @@ async def open_month(platform: Platform, clerk: Subject, request: Request, pool:
         ]
         await deadlines.open_deadlines(uow, rows)
         await deadlines.reckon_again(uow, pool, month, Clock.PAYMENT.value, payment.ends, payment.unpublished_year)
+        opened = await deadlines.deadlines(uow, None, 1_000_000, year=pool[2], clock=Clock.APPLICATION.value)
+        await remind_of_clocks(
+            uow,
+            policy,
+            [
+                one
+                for one in opened
+                if one.done_on is None and (one.insurance, one.pool_scope, one.period) == (*pool[:2], month)
+            ],
+        )
         return {"type": "Deadline", "id": "", "opened": len(rows)}
 
     return await act(platform, clerk, Duty.START_CLEARING, request, effect)

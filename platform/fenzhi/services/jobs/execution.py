@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fenzhi.access.scope import DOORBELL_SCOPE, DatabaseRole, Scope, job_scope
-from fenzhi.outbox import jobs
+from fenzhi.outbox import jobs, timers
 from fenzhi.outbox.jobs import ClaimedJob, Fenced
 from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.acts import Platform
@@ -150,6 +150,7 @@ async def hand_back(job: JobInHand) -> None:
 
 
 async def jobs_waiting(platform: Platform) -> list[tuple[Any, int]]:
-    """Jobs whose turn it is (待办作业)."""
+    """Jobs whose turn it is (待办作业), with those whose time has come."""
     async with platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
+        await timers.wake(uow)
         return list(await jobs.waiting(uow))

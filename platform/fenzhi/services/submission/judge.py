@@ -15,9 +15,11 @@ from typing import Any
 
 from sqlalchemy import Row, func
 
+from fenzhi.rules.events.kinds import EventKind
 from fenzhi.rules.refusals import Conflict, InvariantBroken
 from fenzhi.rules.submission.verdict import Severity
 from fenzhi.services.acts import Platform
+from fenzhi.services.events.notices import Notice, announce, tell_hospital
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.submission.check_book import submitter
 from fenzhi.services.submission.gather import settle_filed
@@ -29,6 +31,7 @@ from fenzhi.services.submission.part_formats import rows_of_part
 from fenzhi.services.submission.parts import part_content
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import submission as store
+from fenzhi.store.repositories.events import own_area
 from fenzhi.store.session import UnitOfWork
 from fenzhi.store.tables.submission import (
     case_personal,
@@ -79,11 +82,22 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
             await settle_filed(uow, found)
         await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
         result.update(counts, state=state)
+        await _tell(uow, found, state, counts)
         failpoint("submission.before_commit")
     failpoint("submission.after_commit")
     if set_aside := counts.get("set_aside"):
         tally.findings[HISTORY_RULE, Severity.WARNING.value] += sum(set_aside.values())
     count_verdicts(tally.findings, accepted=counts["accepted"], refused=counts["refused"])
+
+
+async def _tell(uow: UnitOfWork, batch: Row[Any], state: str, counts: dict[str, Any]) -> None:
+    """The hospital, or the city whose history it is, hears that the verdicts are there."""
+    facts = {name: str(counts[name]) for name in ("rows", "accepted", "refused") if name in counts} | {"state": state}
+    if batch.hospital_id is not None:
+        return await tell_hospital(uow, batch.hospital_id, EventKind.BATCH_JUDGED, "Batch", batch.batch_id, **facts)
+    area = await own_area(uow)
+    if area is not None:
+        await announce(uow, [Notice(area.code, EventKind.BATCH_JUDGED, "Batch", str(batch.batch_id), facts)])
 
 
 async def _judge_lists(

@@ -17,9 +17,12 @@ from sqlalchemy import Row
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.deadlines.working_days import policy_working_days
+from fenzhi.rules.events.kinds import EventKind
 from fenzhi.rules.refusals import Conflict, NotFound
 from fenzhi.rules.submission.filing import FiledState, Step, moved
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
+from fenzhi.services.events.notices import tell_hospital
+from fenzhi.services.events.reminders import remind_of_hold
 from fenzhi.services.submission.filing import no_such_list, policy_of_today, reason_checked
 from fenzhi.store.repositories import filing as store
 from fenzhi.store.session import UnitOfWork
@@ -136,6 +139,10 @@ async def return_case(
             following = moved(FiledState(filed.state), Step.RETURN)
             await store.change_list(uow, filed.list_id, state=following.value, returns=filed.returns + 1)
             await _note(uow, filed, Step.RETURN, following, told)
+        await remind_of_hold(uow, policy, case, hold_id, due_on)
+        await tell_hospital(
+            uow, case.hospital_id, EventKind.LIST_RETURNED, "CaseHold", hold_id, due_on=due_on.isoformat()
+        )
         return {"type": "CaseHold", "id": str(hold_id)}
 
     return await act(platform, subject, Duty.RETURN_LISTS, request, effect)
@@ -185,6 +192,7 @@ async def withdraw_return(
             following = moved(FiledState.RETURNED, Step.WITHDRAW_RETURN)
             await store.change_list(uow, filed.list_id, state=following.value)
             await _note(uow, filed, Step.WITHDRAW_RETURN, following, told)
+        await tell_hospital(uow, held.hospital_id, EventKind.CASE_RELEASED, "CaseHold", held.hold_id)
         return {"type": "CaseHold", "id": str(held.hold_id)}
 
     return await act(platform, subject, Duty.RETURN_LISTS, request, effect)
@@ -203,6 +211,7 @@ async def pass_list(platform: Platform, subject: Subject, request: Request, list
         following = moved(FiledState(filed.state), Step.PASS)
         await store.change_list(uow, list_id, state=following.value)
         await _note(uow, filed, Step.PASS, following, "")
+        await tell_hospital(uow, filed.hospital_id, EventKind.LIST_PASSED, "FiledList", list_id)
         return {"type": "FiledList", "id": str(list_id)}
 
     return await act(platform, subject, Duty.RETURN_LISTS, request, effect)

@@ -1,0 +1,1 @@
+"""Rules of events (事件): what is told, how a message is signed, when it is tried again."""
