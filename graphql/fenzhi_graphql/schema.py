@@ -46,6 +46,7 @@ from fenzhi_graphql.registry.queries import RegistryQuery
 from fenzhi_graphql.review.mutations import ReviewMutation
 from fenzhi_graphql.review.queries import ReviewQuery
 from fenzhi_graphql.scalars import SCALARS
+from fenzhi_graphql.scorecard.league import QualityLeagueMutation, QualityLeagueQuery
 from fenzhi_graphql.scorecard.mutations import ScorecardMutation
 from fenzhi_graphql.scorecard.queries import ScorecardQuery
 from fenzhi_graphql.sight import WitnessingExecutor
@@ -76,6 +77,7 @@ QUERIES: tuple[type[Any], ...] = (
     ClearingQuery,
     ReviewQuery,
     ScorecardQuery,
+    QualityLeagueQuery,
     AuditQuery,
 )
 MUTATIONS: tuple[type[Any], ...] = (
@@ -97,6 +99,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     StatementMutation,
     ReviewMutation,
     ScorecardMutation,
+    QualityLeagueMutation,
     PersonalMutation,
 )
 

@@ -17,6 +17,7 @@ from fenzhi_migrations.walls import (
     HOSPITAL,
     OWN_TENANT,
     PROVINCE,
+    READS,
     WORKER,
     Wall,
     append_only,
@@ -89,8 +90,25 @@ WALLS: tuple[Wall, ...] = (
         delete=(WORKER,),
         predicates={WORKER: ANY},
     ),
+    Wall(
+        "quality_league",
+        "area",
+        insert=(WORKER,),
+        update={
+            AREA: ("state", "published_by", "published_by_person", "published_at"),
+            WORKER: ("state",),
+        },
+        writable_while="state = 'draft'",
+        published="state = 'published'",
+    ),
+    Wall(
+        "quality_league_row",
+        "area",
+        insert=(WORKER,),
+        published="league_id in (select league_id from quality_league)",
+    ),
 )
-_APPEND_ONLY = ("tenant_event", "webhook_attempt")
+_APPEND_ONLY = ("tenant_event", "webhook_attempt", "quality_league_row")
 
 
 def upgrade() -> None:
@@ -130,6 +148,36 @@ def upgrade() -> None:
         },
     )
     op.create_index("ix_job_timer_due_at", "job_timer", ["due_at"], unique=False)
+    op.create_table(
+        "quality_league",
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("league_id", sa.Uuid(), nullable=False),
+        sa.Column("settlement_month", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("weights", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("run_ids", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("policy_fingerprint", sa.Text(collation="C"), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=True),
+        sa.Column("drafted_by", sa.Uuid(), nullable=True),
+        sa.Column("drafted_by_person", sa.Uuid(), nullable=False),
+        sa.Column("published_by", sa.Uuid(), nullable=True),
+        sa.Column("published_by_person", sa.Uuid(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint(
+            "state <> 'published' or published_by_person <> drafted_by_person", name=op.f("ck_quality_league_four_eyes")
+        ),
+        sa.CheckConstraint("state in ('draft', 'published', 'withdrawn')", name=op.f("ck_quality_league_state")),
+        sa.PrimaryKeyConstraint("league_id", name=op.f("pk_quality_league")),
+        info={"table_class": "area", "reason": ""},
+    )
+    op.create_index(
+        "uq_quality_league_live",
+        "quality_league",
+        ["area_id", "settlement_month"],
+        unique=True,
+        postgresql_where=sa.text("state <> 'withdrawn'"),
+    )
     op.create_table(
         "tenant_event",
         sa.Column("area_id", sa.Integer(), nullable=False),
@@ -178,6 +226,28 @@ def upgrade() -> None:
         },
     )
     op.create_index("ix_webhook_endpoint_tenant", "webhook_endpoint", ["tenant", "endpoint_id"], unique=False)
+    op.create_table(
+        "quality_league_row",
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("league_id", sa.Uuid(), nullable=False),
+        sa.Column("hospital", sa.Integer(), nullable=False),
+        sa.Column("hospital_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("uploads", sa.Integer(), nullable=False),
+        sa.Column("timely", sa.Integer(), nullable=False),
+        sa.Column("complete", sa.Integer(), nullable=False),
+        sa.Column("passed", sa.Integer(), nullable=False),
+        sa.Column("accurate", sa.Integer(), nullable=False),
+        sa.Column("cases", sa.Integer(), nullable=False),
+        sa.Column("grouped", sa.Integer(), nullable=False),
+        sa.Column("score_numerator", sa.Numeric(), nullable=True),
+        sa.Column("score_denominator", sa.Numeric(), nullable=True),
+        sa.Column("rank", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["league_id"], ["quality_league.league_id"], name=op.f("fk_quality_league_row_league_id_quality_league")
+        ),
+        sa.PrimaryKeyConstraint("league_id", "hospital", name=op.f("pk_quality_league_row")),
+        info={"table_class": "area", "reason": ""},
+    )
     op.create_table(
         "webhook_delivery",
         sa.Column("area_id", sa.Integer(), nullable=False),
@@ -270,9 +340,24 @@ def upgrade() -> None:
             op.execute(statement)
     for table in _APPEND_ONLY:
         op.execute(append_only(table))
+    op.drop_constraint(op.f("ck_case_hold_kind"), "case_hold", type_="check")
+    op.create_check_constraint(op.f("ck_case_hold_kind"), "case_hold", "kind in ('returned', 'voided', 'frozen')")
+    op.drop_constraint(op.f("ck_case_hold_window"), "case_hold", type_="check")
+    op.create_check_constraint(op.f("ck_case_hold_window"), "case_hold", "kind <> 'returned' or due_on is not null")
+    op.execute(f"grant insert on case_hold to {WORKER}")
+    op.execute(
+        f"create policy case_hold_insert_{WORKER} on case_hold for insert to {WORKER} "
+        f"with check ({READS['hospital'][WORKER]})"
+    )
 
 
 def downgrade() -> None:
+    op.execute(f"drop policy case_hold_insert_{WORKER} on case_hold")
+    op.execute(f"revoke insert on case_hold from {WORKER}")
+    op.drop_constraint(op.f("ck_case_hold_window"), "case_hold", type_="check")
+    op.create_check_constraint(op.f("ck_case_hold_window"), "case_hold", "kind = 'voided' or due_on is not null")
+    op.drop_constraint(op.f("ck_case_hold_kind"), "case_hold", type_="check")
+    op.create_check_constraint(op.f("ck_case_hold_kind"), "case_hold", "kind in ('returned', 'voided')")
     for table in reversed(_APPEND_ONLY):
         op.execute(f"drop trigger {table}_append_only on {table}")
     for wall in reversed(WALLS):
@@ -284,9 +369,12 @@ def downgrade() -> None:
     op.drop_index("ix_webhook_delivery_tenant", table_name="webhook_delivery")
     op.drop_index("ix_webhook_delivery_due", table_name="webhook_delivery")
     op.drop_table("webhook_delivery")
+    op.drop_table("quality_league_row")
     op.drop_index("ix_webhook_endpoint_tenant", table_name="webhook_endpoint")
     op.drop_table("webhook_endpoint")
     op.drop_table("tenant_event")
+    op.drop_index("uq_quality_league_live", table_name="quality_league")
+    op.drop_table("quality_league")
     op.drop_index("ix_job_timer_due_at", table_name="job_timer")
     op.drop_table("job_timer")
     op.drop_table("event_stream")

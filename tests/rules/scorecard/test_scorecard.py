@@ -44,6 +44,7 @@ PERIOD = HospitalPeriod(
     time_terms=(RatioTerm(8, 1, 20, 2), RatioTerm(12, 1, 10, 1)),
     earlier_cost_fen=500_000_00,
     earlier_cases=100,
+    quality_scores=(Fraction(1, 2), Fraction(3, 4)),
 )
 
 
@@ -59,6 +60,7 @@ def test_every_indicator_is_its_two_parts() -> None:
         "low_outlier_share": Fraction(1, 40),
         "mean_cost": Fraction(10_000),
         "mean_cost_growth": Fraction(1),
+        "data_quality": Fraction(5, 8),
     }
     for one in found.values():
         assert one.value == one.numerator / one.denominator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand
-from fenzhi.services.scorecard import draft_scorecards
+from fenzhi.services.scorecard import draft_scorecards, quality_league
 
 
 async def draft(_platform: Platform, job: JobInHand) -> None:
@@ -12,4 +12,9 @@ async def draft(_platform: Platform, job: JobInHand) -> None:
     await draft_scorecards.draft(job)
 
 
-HANDLERS = {draft_scorecards.DRAFT_JOB: draft}
+async def draft_league(_platform: Platform, job: JobInHand) -> None:
+    """Draft the league of data quality of a month (起草排名)."""
+    await quality_league.draft_league(job)
+
+
+HANDLERS = {draft_scorecards.DRAFT_JOB: draft, quality_league.LEAGUE_JOB: draft_league}

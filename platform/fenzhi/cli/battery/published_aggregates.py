@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _POOL = "a total of the whole pool, published with its run"
 _VALUE = "the point value of the pool: its fund over everybody's points"
+_LEAGUE = "the league of data quality, published to the hospitals of the area"
 _SHARE = "the hospital's own money: its points priced by the pool's point value"
 
 PUBLISHED_AGGREGATES: Mapping[str, str] = {
@@ -59,6 +60,16 @@ PUBLISHED_AGGREGATES: Mapping[str, str] = {
             "StatementCase.shareFen",
         ),
         _SHARE,
+    ),
+    **dict.fromkeys(
+        (
+            "QualityLeagueRow.rank",
+            "QualityLeagueRow.score",
+            "QualityRate.denominator",
+            "QualityRate.numerator",
+            "QualityRate.value",
+        ),
+        _LEAGUE,
     ),
 }
 """`Type.field` of the API → why it depends on the whole pool (字段与理由)."""

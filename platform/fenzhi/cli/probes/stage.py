@@ -134,6 +134,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
             await _listen(cast.actor(hospital.code, Role.HOSPITAL_SUBMITTER), hospital.code)
         await _leave_of_the_pool(clerk, plan, city.code)
         await _listen(clerk, city.code)
+        await _rank(cast, clerk, plan, city.code)
         expert = {
             "code": f"{city.code}E1",
             "ownHospital": mine[0].code,
@@ -305,6 +306,19 @@ async def _listen(actor: Actor, tenant: str) -> None:
     made = await actor.do("webhookRegister", "WebhookRegisterInput", order, "webhookEndpoint { id }")
     step = {"webhookEndpoint": made["webhookEndpoint"]["id"]}
     await actor.do("webhookTestSend", "WebhookStepInput", step, "webhookEndpoint { id }")
+
+
+async def _rank(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str) -> None:
+    """A published league of data quality, and a drafted one."""
+    approver = cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
+    for month in (1, 2):
+        order = {"settlementMonth": plan.settlement_year * 100 + month}
+        drafted = await clerk.do("qualityLeagueDraft", "QualityLeagueDraftInput", order, "job { id }")
+        await clerk.wait(drafted["job"]["id"])
+        if month == 1:
+            found = await clerk.ask("{ qualityLeagues(first: 1) { nodes { id } } }")
+            step = {"qualityLeague": found["qualityLeagues"]["nodes"][0]["id"]}
+            await approver.do("qualityLeaguePublish", "QualityLeaguePublishInput", step, "qualityLeague { id }")
 
 
 async def _hear(clerk: Actor, plan: ProvincePlan, city: str, own_hospital: str) -> None:
@@ -537,6 +551,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "ClearingRun": ("clearing_run", "run_id::text"),
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
+    "QualityLeague": ("quality_league", "league_id::text"),
     "AuditEvent": ("audit_event", "event_id::text"),
     "WebhookEndpoint": ("webhook_endpoint", "endpoint_id::text"),
     "SpecialCase": ("special_case", "special_case_id::text"),

@@ -68,6 +68,13 @@ _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
         {"indicator": "mean_cost_growth", "green": "(,0.05]", "yellow": "(0.05,0.10]"},
     ],
     "scorecard.overall_light": "worst",
+    "scorecard.quality_weights": [
+        {"indicator": "timeliness", "weight": "0.2"},
+        {"indicator": "completeness", "weight": "0.2"},
+        {"indicator": "first_pass", "weight": "0.3"},
+        {"indicator": "grouping", "weight": "0.1"},
+        {"indicator": "code_accuracy", "weight": "0.2"},
+    ],
 }
 
 

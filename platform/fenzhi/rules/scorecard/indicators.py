@@ -75,6 +75,8 @@ class HospitalPeriod:
     time_terms: tuple[RatioTerm, ...] = ()
     earlier_cost_fen: int = 0
     earlier_cases: int = 0
+    quality_scores: tuple[Fraction, ...] = ()
+    """Its scores in the published leagues of data quality of the period, one a month."""
 
 
 _NO_CASES = ("当期没有病例。", "No cases in the period.")
@@ -109,6 +111,15 @@ KINDS: dict[str, IndicatorKind] = {
             "本期或上年同期没有病例费用。",
             "No cases or no cost in the period or in the same span last year.",
         ),
+        IndicatorKind(
+            "data_quality",
+            "数据质量得分",
+            "data quality",
+            "share",
+            "Σ league score ÷ months",
+            "当期没有已公布的数据质量排名。",
+            "No published league of data quality in the period.",
+        ),
     )
 }
 
@@ -130,6 +141,9 @@ def indicators_of(period: HospitalPeriod, codes: Sequence[str]) -> tuple[Indicat
         "mean_cost": _indicator("mean_cost", Fraction(period.cost_fen, 100), Fraction(period.cases)),
         "mean_cost_growth": mean_cost_growth(
             period.cost_fen, period.cases, period.earlier_cost_fen, period.earlier_cases
+        ),
+        "data_quality": _indicator(
+            "data_quality", sum(period.quality_scores, Fraction(0)), Fraction(len(period.quality_scores))
         ),
     }
     return tuple(values[code] for code in codes)

@@ -6,7 +6,7 @@ of a code says nothing of the list. Policy: submission/lists, `submission.option
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -59,12 +59,10 @@ def optional_checks(resolved: ResolvedPolicy) -> OptionalChecks:
     if not resolved.has("submission.optional_checks"):
         return NO_OPTIONAL_CHECKS
     named = resolved.map("submission.optional_checks")
-    strangers = sorted(set(named) - OPTIONAL_CODES)
     ages = _map(resolved, "submission.age_limited_diagnoses")
+    if faults := [*unknown_checks(named), *unreadable_ranges(ages)]:
+        raise DataRefused(tuple(faults))
     ranges = {prefix: _range(text) for prefix, text in ages.items()}
-    wrong = [*strangers, *(prefix for prefix, limits in ranges.items() if limits is None)]
-    if wrong:
-        raise DataRefused(tuple(_unknown(name) for name in wrong))
     days = resolved.integer("submission.short_stay_days") if resolved.has("submission.short_stay_days") else 0
     return OptionalChecks(
         {code: Severity(severity) for code, severity in named.items()},
@@ -72,6 +70,16 @@ def optional_checks(resolved: ResolvedPolicy) -> OptionalChecks:
         {prefix: limits for prefix, limits in ranges.items() if limits is not None},
         days,
     )
+
+
+def unknown_checks(named: Iterable[str]) -> list[Refusal]:
+    """Every code that is no optional rule (未知规则代码), for who proposes the policy and for who reads it."""
+    return [_unknown(name) for name in sorted(set(named) - OPTIONAL_CODES)]
+
+
+def unreadable_ranges(ages: Mapping[str, str]) -> list[Refusal]:
+    """Every entry whose ages are not least-most days (无法读取的年龄范围)."""
+    return [_unknown(prefix) for prefix, text in ages.items() if _range(text) is None]
 
 
 def _map(resolved: ResolvedPolicy, key: str) -> dict[str, str]:

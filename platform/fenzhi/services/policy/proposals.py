@@ -17,6 +17,7 @@ from fenzhi.rules.policy.fields import Layer, PlainContent, PolicyField, Unit, p
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.catalog.regroup_tasks import RuleChange, open_tasks
+from fenzhi.services.policy.content_checks import content_faults
 from fenzhi.services.policy.resolution import definitions
 from fenzhi.store.repositories import policy
 from fenzhi.store.session import UnitOfWork, new_id
@@ -205,7 +206,9 @@ def _value_faults(
     if shape_faults:
         return faults + shape_faults, None
     content, found = read_content(field, plain, f"{where}.value")
-    return [*faults, *found], plain_content(field, content)
+    given = plain_content(field, content)
+    special = [] if found else content_faults(field.key, given, f"{where}.value")
+    return [*faults, *found, *special], given
 
 
 async def propose(platform: Platform, subject: Subject, request: Request, proposal: Proposal) -> Answer:

@@ -18,7 +18,7 @@ from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.catalog import book
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.policy.resolution import resolved_policy
-from fenzhi.store.repositories import registry, scorecard
+from fenzhi.store.repositories import quality_league, registry, scorecard
 from fenzhi.store.session import UnitOfWork, new_id
 
 DRAFT_JOB = "scorecard.draft"
@@ -136,6 +136,10 @@ async def _periods(
     groups = await scorecard.sums_by_group(uow, run_ids, first, last)
     uploads = await scorecard.first_uploads(uow, first, last)
     earlier = await scorecard.costs_of_history(uow, year - 1, quarter * 3 - 2, quarter * 3)
+    quality: dict[int, list[Fraction]] = {}
+    for row in await quality_league.scores_of_months(uow, first, last):
+        score = Fraction(int(row.score_numerator), int(row.score_denominator))
+        quality.setdefault(row.hospital, []).append(score)
     levels: dict[int, str] = {}
     for row in await registry.standings(uow, uow.scope.area):
         if row.effective_from <= last_day or row.hospital_id not in levels:
@@ -173,6 +177,7 @@ async def _periods(
             time_terms=tuple(time),
             earlier_cost_fen=earlier_cost,
             earlier_cases=earlier_cases,
+            quality_scores=tuple(quality.get(row.hospital_id, ())),
         )
         periods.append((row.hospital_id, row.county_id, period))
     return periods

@@ -122,8 +122,8 @@ case_hold = Table(
     uuid_("held_by_person"),
     recorded_at(),
     PrimaryKeyConstraint("hold_id"),
-    CheckConstraint("kind in ('returned', 'voided')", name="kind"),
-    CheckConstraint("kind = 'voided' or due_on is not null", name="window"),
+    CheckConstraint("kind in ('returned', 'voided', 'frozen')", name="kind"),
+    CheckConstraint("kind <> 'returned' or due_on is not null", name="window"),
     Index("ix_case_hold_case_id", "area_id", "case_id"),
     info=walled(TableClass.HOSPITAL),
 )

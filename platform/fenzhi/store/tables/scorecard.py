@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Numeric, PrimaryKeyConstraint, Table, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    text,
+)
 
 from fenzhi.store.tables.base import (
     TableClass,
@@ -16,6 +26,7 @@ from fenzhi.store.tables.base import (
     small,
     uuid_,
     walled,
+    whole,
     words,
 )
 
@@ -76,3 +87,57 @@ scorecard_indicator = Table(
     ForeignKeyConstraint(["scorecard_id"], ["scorecard.scorecard_id"]),
     info=walled(TableClass.HOSPITAL),
 )
+
+quality_league = Table(
+    "quality_league",
+    metadata,
+    whole("area_id", nullable=False),
+    key("league_id"),
+    whole("settlement_month", nullable=False),
+    code("state", nullable=False),
+    document("weights", nullable=False),
+    document("run_ids", nullable=False),
+    code("policy_fingerprint", nullable=False),
+    uuid_("job_id"),
+    uuid_("drafted_by"),
+    uuid_("drafted_by_person", nullable=False),
+    uuid_("published_by"),
+    uuid_("published_by_person"),
+    moment("published_at"),
+    recorded_at(),
+    PrimaryKeyConstraint("league_id"),
+    CheckConstraint("state in ('draft', 'published', 'withdrawn')", name="state"),
+    CheckConstraint("state <> 'published' or published_by_person <> drafted_by_person", name="four_eyes"),
+    Index(
+        "uq_quality_league_live",
+        "area_id",
+        "settlement_month",
+        unique=True,
+        postgresql_where=text("state <> 'withdrawn'"),
+    ),
+    info=walled(TableClass.AREA),
+)
+"""The league of a month (数据质量排名): drafted by a worker, published by a second person to the hospitals of the area."""
+
+quality_league_row = Table(
+    "quality_league_row",
+    metadata,
+    whole("area_id", nullable=False),
+    uuid_("league_id", nullable=False),
+    Column("hospital", Integer, nullable=False),
+    code("hospital_code", nullable=False),
+    whole("uploads", nullable=False),
+    whole("timely", nullable=False),
+    whole("complete", nullable=False),
+    whole("passed", nullable=False),
+    whole("accurate", nullable=False),
+    whole("cases", nullable=False),
+    whole("grouped", nullable=False),
+    Column("score_numerator", Numeric),
+    Column("score_denominator", Numeric),
+    whole("rank"),
+    PrimaryKeyConstraint("league_id", "hospital"),
+    ForeignKeyConstraint(["league_id"], ["quality_league.league_id"]),
+    info=walled(TableClass.AREA),
+)
+"""A hospital's place in a league (排名行): a published aggregate, read by every hospital of the area. `hospital`: its number."""
