@@ -20,6 +20,9 @@ HONEST = frozenset({"ExpiredSignatureError"})
 LOCK_SEEN_S = 30.0
 """How long a process refuses an address it knows to be locked without asking the database."""
 LOCKED_MOST = 10_000
+BELIEVED_S = 5.0
+"""How long a token that was verified is believed without verifying its signature again; its end is watched meanwhile."""
+BELIEVED_MOST = 2_000
 TOKEN_MOST = 8_192
 """Characters of a token; ours have some hundreds."""
 
@@ -30,6 +33,7 @@ class SignIn:
     def __init__(self, trust: Trust | Verifier, platform: Platform, budgets: Budgets | None = None) -> None:
         self._trust = Trust(trust, platform.database) if isinstance(trust, Verifier) else trust
         self._locked: OrderedDict[str, float] = OrderedDict()
+        self._believed: OrderedDict[str, tuple[float, Claims]] = OrderedDict()
         self._database = platform.database
         self._cache = SubjectCache()
         self.budgets = budgets or Budgets()
@@ -75,8 +79,16 @@ class SignIn:
 
     async def _claims(self, token: str, address: str) -> Claims:
         """The claims of a token; one that was never signed counts against the address it comes from."""
+        held = self._believed.get(token)
+        if held is not None and time.monotonic() < held[0] and time.time() < held[1].expires_at:
+            return held[1]
+        self._believed.pop(token, None)
         try:
-            return await self._trust.verify(token)
+            claims = await self._trust.verify(token)
+            self._believed[token] = (time.monotonic() + BELIEVED_S, claims)
+            while len(self._believed) > BELIEVED_MOST:
+                self._believed.popitem(last=False)
+            return claims
         except Unauthenticated as exc:
             if exc.reason not in HONEST:
                 await self._note(address, exc.reason)

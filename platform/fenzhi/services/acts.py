@@ -23,7 +23,7 @@ from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.services.identity.failures import note_account_failure
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.keyring import Keyring
-from fenzhi.store.repositories import audit, idempotency
+from fenzhi.store.repositories import idempotency
 from fenzhi.store.session import Database, UnitOfWork
 
 Answer = dict[str, Any]
@@ -129,9 +129,9 @@ async def act(
             )
         )
     digest = digest_of({"operation": request.operation, "order": request.order})
-    async with platform.database.unit_of_work(scope) as uow:
-        lock = f"{scope.tenant}\x1f{subject.client_id}\x1f{request.key}"
-        if not await uow.try_lock(lock):
+    lock = f"{scope.tenant}\x1f{subject.client_id}\x1f{request.key}"
+    async with platform.database.unit_of_work(scope, lock=lock) as uow:
+        if not uow.holds_lock:
             raise TwinInFlight(
                 "相同幂等键的请求正在处理。",
                 "A request with the same key is in flight.",
@@ -145,16 +145,19 @@ async def act(
                     "This idempotency key was used for a different request.",
                     hint="换一个新的幂等键 / use a fresh key",
                 )
-            return dict(stored.response)
+            return stored.response
         answer = await effect(uow)
-        await idempotency.keep(uow, subject.client_id, request.key, request.operation, digest, answer)
-        await audit.note(
+        await idempotency.keep_and_note(
             uow,
-            role=subject.role.value,
-            action=request.operation,
-            object_type=str(answer.get("type", "")),
-            object_id=str(answer.get("id", "")),
-            request_id=request.request_id,
+            idempotency.Done(
+                client=subject.client_id,
+                key=request.key,
+                operation=request.operation,
+                request_sha256=digest,
+                answer=answer,
+                role=subject.role.value,
+                request_id=request.request_id,
+            ),
         )
         failpoint("act.before_commit")
     failpoint("act.after_commit")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 
 import asyncpg
 import uuid_utils
-from sqlalchemy import Executable, Row, Table, event, text
+from sqlalchemy import Executable, Row, Table, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -73,12 +75,44 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(bytes=uuid_utils.uuid7().bytes)
 
 
+class LRUMemory:
+    """A bounded memory (有界缓存): what was used longest ago is forgotten first."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any | None:
+        """What is kept under a key, or None."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep a value, never None, under a key."""
+        self._kept[key] = value
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+
 class UnitOfWork:
     """One open transaction in one scope (事务单元). Repositories take it; nobody but `Database` commits it."""
 
-    def __init__(self, connection: AsyncConnection, scope: Scope) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        scope: Scope,
+        *,
+        holds_lock: bool = False,
+        memory: LRUMemory | None = None,
+    ) -> None:
         self.connection = connection
         self.scope = scope
+        self.holds_lock = holds_lock
+        """Whether the lock asked for with the transaction is held (是否取得互斥锁)."""
+        self.memory = memory if memory is not None else LRUMemory()
+        """What this process remembers of this database (进程缓存), each by a key that names its version."""
         self._after_commit: list[Callable[[], Awaitable[None]]] = []
 
     async def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
@@ -97,6 +131,15 @@ class UnitOfWork:
     async def scalar(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Any:
         """The single value of a query, or None."""
         return (await self.connection.execute(statement, parameters)).scalar()
+
+    async def straight(self, statement: str, *values: Any) -> Any | None:
+        """The first row of a statement given as the driver takes it (直达驱动的语句), prepared once per connection.
+
+        For the few statements that every request of a busy path runs: building and caching them anew costs more than the database does.
+        """
+        raw = await self.connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        return await driver.fetchrow(statement, *values)
 
     async def insert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows given as mappings; nothing for an empty sequence."""
@@ -159,6 +202,7 @@ class Database:
         """`idle_in_transaction_s`: how long the server lets a transaction of ours hold its locks and say nothing (事务空闲上限)."""
         _scheme, _separator, rest = dsn.partition("://")
         self._stale_before = 0.0
+        self._memory = LRUMemory()
         self.dsn = dsn
         self.connections_most = pool_size * 2
         self.engine: AsyncEngine = create_async_engine(
@@ -183,9 +227,10 @@ class Database:
         _remember_when_made(self.engine)
 
     @asynccontextmanager
-    async def unit_of_work(self, scope: Scope) -> AsyncIterator[UnitOfWork]:
+    async def unit_of_work(self, scope: Scope, *, lock: str = "") -> AsyncIterator[UnitOfWork]:
         """Open a transaction in a scope; commit when the block ends well, roll back otherwise (事务).
 
+        `lock`: a transaction-long advisory lock to try on the way in; `holds_lock` says whether it was free.
         Raises: Unavailable when no connection is free in time; Conflict for a concurrent change.
         """
         with span("transaction", SpanKind.CLIENT, db_system_name="postgresql", db_role=scope.role.value) as traced:
@@ -193,12 +238,11 @@ class Database:
             began = time.perf_counter()
             try:
                 async with (
-                    self._connected() as connection,
-                    connection.begin(),
+                    self._connected(scope, lock) as (connection, holds_lock),
+                    _committed(connection),
                     _dropped_when_cancelled(connection),
                 ):
-                    await _enter(connection, scope)
-                    uow = UnitOfWork(connection, scope)
+                    uow = UnitOfWork(connection, scope, holds_lock=holds_lock, memory=self._memory)
                     yield uow
                 outcome = "committed"
             except Unavailable:
@@ -217,24 +261,29 @@ class Database:
 
         Raises: as `unit_of_work`.
         """
-        async with self._connected() as plain:
+        async with self._connected() as (plain, _):
             connection = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin(), _dropped_when_cancelled(connection):
                 await _enter(connection, scope)
-                yield UnitOfWork(connection, scope)
+                yield UnitOfWork(connection, scope, memory=self._memory)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that answers; whatever the database or the way to it says is translated."""
+    async def _connected(
+        self, scope: Scope | None = None, lock: str = ""
+    ) -> AsyncIterator[tuple[AsyncConnection, bool]]:
+        """A connection that answers, in the scope where one is given, and whether the lock is held.
+
+        Whatever the database or the way to it says is translated.
+        """
         async with AsyncExitStack() as stack:
             try:
-                connection = await self._answering(stack)
+                connection, holds_lock = await self._answering(stack, scope, lock)
             except PoolTimeout as exc:
                 raise Unavailable("数据库连接繁忙，请稍后重试。", "No database connection is free; try again.") from exc
             except (OSError, *_OF_THE_DRIVER) as exc:
                 raise translated(exc) from exc
             try:
-                yield connection
+                yield connection, holds_lock
             except (ConnectionError, *_OF_THE_DRIVER) as exc:
                 told = translated(exc)
                 if isinstance(told, Unavailable) and not isinstance(told, StorageFull):
@@ -243,23 +292,35 @@ class Database:
                         await connection.invalidate()
                 raise told from exc
 
-    async def _answering(self, stack: AsyncExitStack) -> AsyncConnection:
-        """A connection of the pool that answers within `PING_S`. One that does not makes all that are as old suspect."""
+    async def _answering(self, stack: AsyncExitStack, scope: Scope | None, lock: str) -> tuple[AsyncConnection, bool]:
+        """A connection of the pool that answers within `PING_S`. One that does not makes all that are as old suspect.
+
+        Entering the scope is the question: what enters has answered.
+        """
         while True:
             connection = await self.engine.connect()
             raw = await connection.get_raw_connection()
             made_at: float = raw.info.get("made_at", 0.0)
+            driver: Any = raw.driver_connection
+            holds_lock = False
             try:
                 if made_at > self._stale_before:
                     async with asyncio.timeout(PING_S):
-                        await cast(Any, raw.driver_connection).execute("select")
-                    return await stack.enter_async_context(_closing(connection))
-            except (OSError, *_OF_THE_DRIVER):
+                        if scope is None:
+                            await driver.execute("select")
+                        else:
+                            holds_lock = await _enter(connection, scope, lock)
+                    return await stack.enter_async_context(_closing(connection)), holds_lock
+            except (OSError, *_OF_THE_DRIVER) as exc:
+                told = translated(exc)
+                if not isinstance(told, Unavailable) or isinstance(told, StorageFull):
+                    await _drop(connection, driver)
+                    raise
                 self._stale_before = max(self._stale_before, made_at)
             except BaseException:
-                await _drop(connection)
+                await _drop(connection, driver)
                 raise
-            await _drop(connection)
+            await _drop(connection, driver)
 
     async def answers(self) -> bool:
         """Whether the database answers (存活检查), soon."""
@@ -294,10 +355,9 @@ async def _dropped_when_cancelled(connection: AsyncConnection) -> AsyncIterator[
         raise
 
 
-async def _drop(connection: AsyncConnection) -> None:
-    """End a connection without a word to the other side (丢弃连接)."""
-    raw = await connection.get_raw_connection()
-    await _let_go(connection, raw.driver_connection)
+async def _drop(connection: AsyncConnection, driver: Any) -> None:
+    """End a connection without a word to the other side (丢弃连接). `driver`: its own, which a broken connection no longer tells."""
+    await _let_go(connection, driver)
     with suppress(Exception):
         await connection.close()
 
@@ -315,15 +375,36 @@ def _remember_when_made(engine: AsyncEngine) -> None:
         record.info["made_at"] = time.monotonic()
 
 
-async def _enter(connection: AsyncConnection, scope: Scope) -> None:
+async def _enter(connection: AsyncConnection, scope: Scope, lock: str = "") -> bool:
+    """Take role and settings of a scope, local to the transaction, in one statement; whether the lock asked for is held."""
     settings = scope.settings()
-    timeout = _STATEMENT_TIMEOUT_MS[scope.role]
-    calls = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(settings))
-    await connection.execute(text(f"set local role {scope.role.value}"))
-    await connection.execute(
-        text(f"select {calls}, set_config('statement_timeout', '{timeout}', true)"),
-        {f"v{i}": value for i, value in enumerate(settings.values())},
+    values = {f"v{i}": value for i, value in enumerate(settings.values())}
+    if not lock:
+        await connection.execute(_entering(tuple(settings), scope.role, is_locking=False), values)
+        return False
+    found = await connection.execute(_entering(tuple(settings), scope.role, is_locking=True), {**values, "lock": lock})
+    return bool(found.scalar_one())
+
+
+@lru_cache(maxsize=64)
+def _entering(names: tuple[str, ...], role: DatabaseRole, *, is_locking: bool) -> TextClause:
+    calls = ", ".join(f"set_config('{name}', :v{i}, true)" for i, name in enumerate(names))
+    lock = "pg_try_advisory_xact_lock(hashtextextended(:lock, 0)), " if is_locking else ""
+    timeout = _STATEMENT_TIMEOUT_MS[role]
+    return text(
+        f"select {lock}{calls}, set_config('statement_timeout', '{timeout}', true), set_config('role', '{role.value}', true)"
     )
+
+
+@asynccontextmanager
+async def _committed(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Commit the transaction that entering began when the block ends well, roll it back otherwise."""
+    try:
+        yield
+    except BaseException:
+        await connection.rollback()
+        raise
+    await connection.commit()
 
 
 def _carry_nothing_over(engine: AsyncEngine) -> None:

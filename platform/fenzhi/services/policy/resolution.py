@@ -22,20 +22,27 @@ def definitions() -> NationalPolicy:
 
 
 async def resolved_policy(
-    uow: UnitOfWork, on: date, *, area_id: int | None = None, insurance: str = ""
+    uow: UnitOfWork, on: date, *, area_id: int | None = None, insurance: str = "", mark: policy.Mark | None = None
 ) -> ResolvedPolicy:
     """The values in force on a date for the scope's province and area (生效策略), with their fingerprint.
 
     A province scope has no area of its own: `area_id` names one of its areas, without it the area layer is silent.
     `insurance` blank means values that hold for every insurance. Works in every role of a province's tree and in a job.
+    What was resolved before is remembered by the mark of its rows, which is read in this transaction unless the caller did so.
     Raises: InvariantBroken when a stored value no longer reads under its definition.
     """
-    fields = {field.key: field for field in definitions().fields}
-    values = [*definitions().values, *_read(Layer.PROVINCE, fields, await policy.province_values(uow, on))]
     area = area_id if area_id is not None else uow.scope.area_id
-    if area is not None:
-        values.extend(_read(Layer.AREA, fields, await policy.area_values(uow, area, on)))
-    return resolve(definitions().fields, values, on, insurance=insurance)
+    place = ("policy", uow.scope.role, uow.scope.province, area, uow.scope.area_id, on, insurance)
+    remembered = uow.memory.get((*place, mark or await policy.mark(uow, area, on)))
+    if isinstance(remembered, ResolvedPolicy):
+        return remembered
+    fields = {field.key: field for field in definitions().fields}
+    of_province = await policy.province_values(uow, on)
+    of_area = await policy.area_values(uow, area, on) if area is not None else []
+    values = [*definitions().values, *_read(Layer.PROVINCE, fields, of_province), *_read(Layer.AREA, fields, of_area)]
+    found = resolve(definitions().fields, values, on, insurance=insurance)
+    uow.memory.put((*place, policy.mark_of(of_province, of_area)), found)
+    return found
 
 
 def _read(layer: Layer, fields: dict[str, PolicyField], rows: Sequence[Row[Any]]) -> Iterator[PolicyValue]:

@@ -24,13 +24,14 @@ from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import filing as store
-from fenzhi.store.repositories import registry
 from fenzhi.store.repositories import submission as lists
 from fenzhi.store.session import UnitOfWork, new_id
 
 GATHER = "submission.gather_filed"
 NATIONAL, ENTRY = "national", "entry"
 REASON_MOST = 500
+_COMPRESSOR = zstandard.ZstdCompressor(level=3)
+"""Used by one thread, the event loop's: making one costs more than compressing a list."""
 
 
 class ListNotReviewed(Conflict):
@@ -109,25 +110,33 @@ def reason_checked(reason: str, where: str = "reason") -> str:
     return told
 
 
-async def file(platform: Platform, uow: UnitOfWork, order: Filing) -> Row[Any]:
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A list as filing left it (填报结果)."""
+
+    list_id: uuid.UUID
+    version: int
+    waits_for: str
+
+
+async def file(platform: Platform, uow: UnitOfWork, order: Filing, ground: store.Ground | None = None) -> Filed:
     """Keep a list as its hospital's draft, or as a new version of it (填报), in the caller's transaction; the list as it then stands.
 
-    The same content as the newest version is no new version. Changes: filed_list, filed_text, filed_move. Raises: ListPassed,
-    MoveRefused, PersonDiffers.
+    The same content as the newest version is no new version. `ground`: where the caller has looked already.
+    Changes: filed_list, filed_text, filed_move. Raises: ListPassed, MoveRefused, PersonDiffers.
     """
     scope = uow.scope
     area_id, hospital_id = scope.area, scope.hospital_id
     assert hospital_id is not None
+    ground = ground or await store.ground_for_filing(uow, order.setl_id)
     digest = hashlib.sha256(order.original).digest()
     index = platform.keyring.person_index(area_id, order.person_no)
-    found = await store.hold_list(uow, order.setl_id)
-    waits = (
-        "" if order.has_payers or await store.newest_records(uow, hospital_id, [order.setl_id]) else "settlement_record"
-    )
+    waits = "" if order.has_payers or ground.has_record else "settlement_record"
     who = {
         "filed_by": uuid.UUID(scope.account_id) if scope.account_id else None,
         "filed_by_person": uuid.UUID(scope.person_id) if scope.person_id else None,
     }
+    found = await store.hold_list(uow, order.setl_id) if ground.is_filed else None
     if found is not None:
         if bytes(found.person_index) != index:
             raise PersonDiffers(
@@ -136,39 +145,36 @@ async def file(platform: Platform, uow: UnitOfWork, order: Filing) -> Row[Any]:
             )  # fmt: skip
         following = moved(FiledState(found.state), Step.FILE)
         if await store.newest_digest(uow, found.list_id, found.version) == digest and following.value == found.state:
-            return found
+            return Filed(found.list_id, found.version, found.waits_for)
         version = await _next_version(uow, hospital_id, order.setl_id, found.version)
         changed = {"state": following.value, "version": version, "waits_for": waits, "reviewed_by_person": None, **who}
-        await _keep(platform, uow, found.list_id, found.county_id, version, digest, order.original)
+        await store.add_text(
+            uow, _text_row(platform, uow, found.list_id, found.county_id, version, digest, order.original)
+        )
         await store.change_list(uow, found.list_id, **changed)
         await store.note_move(
             uow, found, step=Step.FILE.value, from_state=found.state, to_state=following.value, version=version
         )
-    else:
-        hospital = await registry.hospital_by_id(uow, hospital_id)
-        county_id = hospital.county_id if hospital is not None else scope.county_id
-        version = await _next_version(uow, hospital_id, order.setl_id, 0)
-        list_id = new_id()
-        row = {
-            "area_id": area_id,
-            "county_id": county_id,
-            "hospital_id": hospital_id,
-            "list_id": list_id,
-            "setl_id": order.setl_id,
-            "person_index": index,
-            "state": FiledState.DRAFT.value,
-            "version": version,
-            "channel": order.channel,
-            "waits_for": waits,
-            **who,
-        }
-        if not await store.add_list(uow, row):
-            raise Conflict("该清单正在填报，请重试。", "The list is being filed; try again.", code="TRY_AGAIN")
-        await _keep(platform, uow, list_id, county_id, version, digest, order.original)
-        await store.note_move(uow, row, step=Step.FILE.value, from_state="", to_state=row["state"], version=version)
-    filed = await store.hold_list(uow, order.setl_id)
-    assert filed is not None
-    return filed
+        return Filed(found.list_id, version, waits)
+    version = ground.accepted_version + 1
+    list_id = new_id()
+    row = {
+        "area_id": area_id,
+        "county_id": ground.county_id,
+        "hospital_id": hospital_id,
+        "list_id": list_id,
+        "setl_id": order.setl_id,
+        "person_index": index,
+        "state": FiledState.DRAFT.value,
+        "version": version,
+        "channel": order.channel,
+        "waits_for": waits,
+        **who,
+    }
+    kept = _text_row(platform, uow, list_id, ground.county_id, version, digest, order.original)
+    if not await store.add_list_with_text(uow, row, kept):
+        raise Conflict("该清单正在填报，请重试。", "The list is being filed; try again.", code="TRY_AGAIN")
+    return Filed(list_id, version, waits)
 
 
 async def _next_version(uow: UnitOfWork, hospital_id: int, setl_id: str, version: int) -> int:
@@ -177,7 +183,7 @@ async def _next_version(uow: UnitOfWork, hospital_id: int, setl_id: str, version
     return max([version, *(int(row.version) for row in stored)]) + 1
 
 
-async def _keep(
+def _text_row(
     platform: Platform,
     uow: UnitOfWork,
     list_id: uuid.UUID,
@@ -185,23 +191,21 @@ async def _keep(
     version: int,
     digest: bytes,
     original: bytes,
-) -> None:
+) -> dict[str, Any]:
+    """A version's text as it is kept: compressed, then encrypted for its place."""
     scope = uow.scope
-    packed = zstandard.ZstdCompressor(level=3).compress(original)
-    await store.add_text(
-        uow,
-        {
-            "area_id": scope.area,
-            "county_id": county_id,
-            "hospital_id": scope.hospital_id,
-            "list_id": list_id,
-            "version": version,
-            "sha256": digest,
-            "key_id": platform.keyring.key_id,
-            "sealed_bytes": platform.keyring.seal(scope.area, packed, text_place(list_id, version)),
-            "filed_by": uuid.UUID(scope.account_id) if scope.account_id else None,
-        },
-    )
+    packed = _COMPRESSOR.compress(original)
+    return {
+        "area_id": scope.area,
+        "county_id": county_id,
+        "hospital_id": scope.hospital_id,
+        "list_id": list_id,
+        "version": version,
+        "sha256": digest,
+        "key_id": platform.keyring.key_id,
+        "sealed_bytes": platform.keyring.seal(scope.area, packed, text_place(list_id, version)),
+        "filed_by": uuid.UUID(scope.account_id) if scope.account_id else None,
+    }
 
 
 async def submit(platform: Platform, uow: UnitOfWork, found: Row[Any], policy: ResolvedPolicy) -> FiledState:
@@ -254,7 +258,9 @@ async def _again(platform: Platform, uow: UnitOfWork, found: Row[Any], standing:
     assert kept is not None
     original = opened_text(platform, kept)
     version = max(int(found.version), standing) + 1
-    await _keep(platform, uow, found.list_id, found.county_id, version, bytes(kept.sha256), original)
+    await store.add_text(
+        uow, _text_row(platform, uow, found.list_id, found.county_id, version, bytes(kept.sha256), original)
+    )
     return version
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, func, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from fenzhi.rules.submission.filing import FiledState
+from fenzhi.store.repositories.policy import MARKS
+from fenzhi.store.repositories.policy import Mark as PolicyMark
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.filing import (
@@ -46,10 +48,81 @@ async def take_turn(uow: UnitOfWork, area_id: int, hospital_id: int) -> None:
     await uow.execute(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
-async def add_list(uow: UnitOfWork, row: Mapping[str, Any]) -> bool:
-    """File a list that is new; false when its hospital has one of this settlement id."""
-    added = upsert(filed_list).values(**row).on_conflict_do_nothing()
-    return bool(await uow.execute(added))
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What filing a list stands on (填报前提), read in one statement."""
+
+    today: date
+    county_id: int | None
+    is_filed: bool
+    has_record: bool
+    accepted_version: int
+    """The highest version of this settlement id that was accepted; 0 for none."""
+    policy: PolicyMark
+
+
+_GROUND = f"""
+select (now() at time zone 'Asia/Shanghai')::date, h.county_id,
+  exists(select 1 from filed_list where area_id = $2 and hospital_id = $3 and setl_id = $4),
+  exists(select 1 from settlement_record where area_id = $2 and hospital_id = $3 and setl_id = $4),
+  coalesce((select max(version) from list_key where area_id = $2 and hospital_id = $3 and setl_id = $4), 0),
+  {MARKS.format(province="$1", area="$2", on="(now() at time zone 'Asia/Shanghai')::date")}
+from (select 1) as one left join hospital h on h.area_id = $2 and h.hospital_id = $3
+"""
+_ADD = """
+with filed as (
+    insert into filed_list
+           (area_id, county_id, hospital_id, list_id, setl_id, person_index, state, version, channel, waits_for, filed_by, filed_by_person)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    on conflict do nothing returning list_id
+), kept as (
+    insert into filed_text (area_id, county_id, hospital_id, list_id, version, sha256, key_id, sealed_bytes, filed_by)
+    select $1, $2, $3, list_id, $8, $13, $14, $15, $11 from filed
+), noted as (
+    insert into filed_move
+           (area_id, county_id, hospital_id, move_id, list_id, step, from_state, to_state, version, moved_by, moved_by_person)
+    select $1, $2, $3, $16, list_id, 'file', '', $7, $8, $11, $12 from filed
+)
+select list_id from filed
+"""
+
+
+async def ground_for_filing(uow: UnitOfWork, setl_id: str) -> Ground:
+    """What filing a list of the acting hospital stands on."""
+    scope = uow.scope
+    row = await uow.straight(_GROUND, scope.province, scope.area, scope.hospital_id, setl_id)
+    assert row is not None
+    today, county_id, is_filed, has_record, version, *mark = row
+    return Ground(today, county_id, is_filed, has_record, version, tuple(mark))
+
+
+async def add_list_with_text(uow: UnitOfWork, filed: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
+    """File a list that is new, with its first text and its first step; false when its hospital has one of this settlement id."""
+    added = await uow.straight(
+        _ADD,
+        *(filed[name] for name in _FILED),
+        kept["sha256"],
+        kept["key_id"],
+        kept["sealed_bytes"],
+        new_id(),
+    )
+    return added is not None
+
+
+_FILED = (
+    "area_id",
+    "county_id",
+    "hospital_id",
+    "list_id",
+    "setl_id",
+    "person_index",
+    "state",
+    "version",
+    "channel",
+    "waits_for",
+    "filed_by",
+    "filed_by_person",
+)
 
 
 async def hold_list(uow: UnitOfWork, setl_id: str) -> Row[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, func, select, update
@@ -92,3 +92,31 @@ async def area_values(uow: UnitOfWork, area_id: int, on: date) -> Sequence[Row[A
         .where(c.area_id == area_id, c.state == "in_force", c.effective_from <= on)
         .order_by(c.approved_at, c.policy_id)
     )
+
+
+Mark = tuple[int, datetime | None, int, datetime | None]
+"""How much the province and the area have in force by a date, and when the last of it was approved (版本标记).
+
+Rows in force are never changed and never taken away, so two looks with the same mark see the same rows.
+"""
+MARKS = """
+(select count(*) from province_policy where province_id = {province} and state = 'in_force' and effective_from <= {on}),
+(select max(approved_at) from province_policy where province_id = {province} and state = 'in_force' and effective_from <= {on}),
+(select count(*) from area_policy where area_id = {area} and state = 'in_force' and effective_from <= {on}),
+(select max(approved_at) from area_policy where area_id = {area} and state = 'in_force' and effective_from <= {on})
+"""
+"""The mark as columns of a query (版本标记列)."""
+_MARK = "select" + MARKS.format(province="$1::int", area="$2::int", on="$3::date")
+
+
+async def mark(uow: UnitOfWork, area_id: int | None, on: date) -> Mark:
+    """The mark of what is in force by a date for the scope's province and an area."""
+    row = await uow.straight(_MARK, uow.scope.province, area_id, on)
+    assert row is not None
+    return tuple(row)
+
+
+def mark_of(province: Sequence[Row[Any]], area: Sequence[Row[Any]]) -> Mark:
+    """The mark of rows that were read: what is kept under it is what was read, whatever was approved meanwhile."""
+    newest = [max((row.approved_at for row in rows), default=None) for rows in (province, area)]
+    return len(province), newest[0], len(area), newest[1]

@@ -6,7 +6,8 @@ A JSON number is kept as its own text. What 4101A calls otherwise than the platf
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,15 +115,21 @@ def decoded(body: bytes) -> dict[str, Any]:
         raise _broken("", "", "报文嵌套过深。", "The message is nested too deep.") from exc
     if not isinstance(found, dict):
         raise _broken("", type(found).__name__, "报文须为 JSON 对象。", "A message is a JSON object.")
-    _check_text(found, "", 0)
+    # Half a character or a NUL can only come by an escape: the bytes are UTF-8, and the reader takes no bare control character.
+    if "\\u" in text or not _is_beyond_doubt(found, 0):
+        _check_text(found, "", 0)
     return found
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def _check_text(value: Any, where: str, depth: int) -> None:
+    """Refuse what nests too deep, and text that cannot be stored."""
     if depth > DEPTH_MOST:
         raise _broken(where, "", "报文嵌套过深。", "The message is nested too deep.")
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        if _UNSTORABLE.search(value):
             raise _broken(
                 where, ascii(value), "文本含有无法保存的字符。", "The text has characters that cannot be stored."
             )
@@ -133,6 +140,14 @@ def _check_text(value: Any, where: str, depth: int) -> None:
     elif isinstance(value, list):
         for place, item in enumerate(value):
             _check_text(item, f"{where}[{place}]", depth + 1)
+
+
+def _is_beyond_doubt(value: Any, depth: int) -> bool:
+    """Whether nothing nests too deep, where no text needs a look (快速检查)."""
+    if depth >= DEPTH_MOST:
+        return False
+    items: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    return all(not isinstance(item, dict | list) or _is_beyond_doubt(item, depth + 1) for item in items)
 
 
 def read_message(body: bytes, infno: str) -> NationalMessage:

@@ -22,6 +22,7 @@ from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.rules.submission.filing import FiledState, Step, stas_type, step_of
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.audit.sight import Sight, witness
+from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.explain import CaseExplanation, explained
 from fenzhi.services.submission import filing
@@ -120,8 +121,9 @@ async def upload(
     order = filing.Filing(setl_id, person_no, body, filing.NATIONAL, has_payers(message.input))
 
     async def effect(uow: UnitOfWork) -> Answer:
-        await _check_signature(platform, uow, message, await filing.policy_of_today(uow))
-        found = await filing.file(platform, uow, order)
+        ground = await store.ground_for_filing(uow, setl_id)
+        await _check_signature(platform, uow, message, await resolved_policy(uow, ground.today, mark=ground.policy))
+        found = await filing.file(platform, uow, order, ground)
         return {"type": "FiledList", "id": str(found.list_id), "version": found.version, "waits_for": found.waits_for}
 
     answer = await act(platform, subject, Duty.FILE_LISTS, _request(message, body, request_id), effect)
