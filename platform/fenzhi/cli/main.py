@@ -338,16 +338,31 @@ class BenchSubject(StrEnum):
     WORKBOOK = "workbook"
 
 
+class SubmissionMode(StrEnum):
+    """How the submission bench sends lists (上报压测方式)."""
+
+    BULK = "bulk"
+    NATIONAL = "national"
+
+
 @app.command()
 def bench(
     subject: BenchSubject,
     cases: Annotated[int, typer.Option("--cases", min=1, help="How many cases.")] = 100_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed measures the same cases.")] = 1,
+    mode: Annotated[
+        SubmissionMode, typer.Option("--mode", help="How lists are submitted; for submission only.")
+    ] = SubmissionMode.BULK,
+    rate: Annotated[int, typer.Option("--rate", min=1, help="Messages a second in mode national.")] = 300,
     as_json: Json = False,
 ) -> None:
     """Measure grouping, submission, clearing, catalog or workbook beside its floors, in one run (性能测量)."""
-    module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
-    report: dict[str, object] = getattr(module, f"bench_{subject.value}")(cases, seed)
+    report: dict[str, object]
+    if subject is BenchSubject.SUBMISSION and mode is SubmissionMode.NATIONAL:
+        report = importlib.import_module("fenzhi.cli.bench_national").bench_national(cases, seed, rate)
+    else:
+        module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
+        report = getattr(module, f"bench_{subject.value}")(cases, seed)
     if as_json:
         print_json(report)
         return
