@@ -6,7 +6,6 @@ open. The master key never leaves this object. A provider for SM4-GCM takes the 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 
@@ -32,6 +31,7 @@ class Keyring:
         self._master = master_key
         self.key_id = key_id
         self._derived: dict[tuple[str, int, str], bytes] = {}
+        self._ciphers: dict[tuple[int, str], AESGCM] = {}
 
     def _key(self, purpose: str, area_id: int, key_id: str) -> bytes:
         name = (purpose, area_id, key_id)
@@ -40,21 +40,27 @@ class Keyring:
             self._derived[name] = HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._master)
         return self._derived[name]
 
+    def _cipher(self, area_id: int, key_id: str) -> AESGCM:
+        found = self._ciphers.get((area_id, key_id))
+        if found is None:
+            found = self._ciphers[area_id, key_id] = AESGCM(self._key("data", area_id, key_id))
+        return found
+
     def seal(self, area_id: int, plaintext: bytes, place: bytes) -> bytes:
         """Encrypt for an area; `place` must be given again to open (加密)."""
         nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(self._key("data", area_id, self.key_id)).encrypt(nonce, plaintext, place)
+        return nonce + self._cipher(area_id, self.key_id).encrypt(nonce, plaintext, place)
 
     def unseal(self, area_id: int, key_id: str, sealed: bytes, place: bytes) -> bytes:
         """Decrypt. Raises: SealBroken."""
         try:
-            return AESGCM(self._key("data", area_id, key_id)).decrypt(sealed[:_NONCE], sealed[_NONCE:], place)
+            return self._cipher(area_id, key_id).decrypt(sealed[:_NONCE], sealed[_NONCE:], place)
         except InvalidTag as exc:
             raise SealBroken("the ciphertext does not open here") from exc
 
     def person_index(self, area_id: int, identity: str) -> bytes:
         """A keyed index of a person within an area (盲索引): equal persons, equal bytes, and nothing else to learn."""
-        return hmac.new(self._key("index", area_id, self.key_id), identity.encode(), hashlib.sha256).digest()
+        return hmac.digest(self._key("index", area_id, self.key_id), identity.encode(), "sha256")
 
     def anchor_seal(self, payload: bytes, algorithm: str) -> bytes:
         """The seal of an anchor of the audit (锚点封印): HMAC under a key that the database does not hold."""

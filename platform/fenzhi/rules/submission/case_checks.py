@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Refusal
@@ -179,8 +180,7 @@ class _Rules:
     def required(self) -> Iterator[Verdict]:
         """Q01 required fields (必填项); a field stated but unreadable is the reader's fault, not a missing one."""
         given = self.given
-        wanted = CASE_FIELDS + tuple(sorted(self.policy.required_fields.difference(CASE_FIELDS)))
-        missing = [name for name in wanted if _is_blank(_FIELDS[name](given))]
+        missing = [name for name, stated in _wanted(self.policy.required_fields) if _is_blank(stated(given))]
         rows = (
             *((f"diseinfo[{place}].diag_code", row.code) for place, row in enumerate(given.diagnoses or ())),
             *((f"oprninfo[{place}].oprn_oprt_code", row.code) for place, row in enumerate(given.procedures)),
@@ -242,7 +242,9 @@ class _Rules:
         given = self.given
         if not given.diagnoses:
             return  # Required and already missing, or unread.
-        flags_unread = any(f"diseinfo[{place}].maindiag_flag" in given.unread for place in range(len(given.diagnoses)))
+        flags_unread = bool(given.unread) and any(
+            f"diseinfo[{place}].maindiag_flag" in given.unread for place in range(len(given.diagnoses))
+        )
         principals = given.principal_diagnoses()
         if not principals and not flags_unread:
             yield self._found("NO_PRINCIPAL_DIAGNOSIS", "diseinfo", f"{len(given.diagnoses)} rows")
@@ -259,7 +261,7 @@ class _Rules:
     def procedures(self) -> Iterator[Verdict]:
         """Q04 at most one main procedure, Q10 the count, Q07 procedures within the stay (主要手术操作, 计数, 时间)."""
         given = self.given
-        flags_unread = any(
+        flags_unread = bool(given.unread) and any(
             f"oprninfo[{place}].main_oprn_flag" in given.unread for place in range(len(given.procedures))
         )
         mains = [row for row in given.procedures if row.main]
@@ -415,6 +417,12 @@ class _Rules:
 
 def _is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+@lru_cache(maxsize=256)
+def _wanted(required: frozenset[str]) -> tuple[tuple[str, Callable[[SettlementList], object]], ...]:
+    """Names that must be stated under a policy, each with how it is read, in their fixed order (必填项清单)."""
+    return tuple((name, _FIELDS[name]) for name in (*CASE_FIELDS, *sorted(required.difference(CASE_FIELDS))))
 
 
 def full_years(born: dt.date, day: dt.date) -> int:

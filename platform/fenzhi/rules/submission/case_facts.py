@@ -101,6 +101,9 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
     return tuple(row.code for row in ordered if row.code is not None)
 
 
+_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
 def canonical_text(given: SettlementList) -> str:
     """The list in one fixed spelling (清单规范文本): compact JSON, attributes in order, dates ISO, amounts in fen.
 
@@ -111,7 +114,7 @@ def canonical_text(given: SettlementList) -> str:
         for name, value in given._asdict().items()
         if name not in ("person_name", "certificate_no", "unread") and (name, value) != ("birth_weight_g", None)
     }
-    return json.dumps(stated, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _canonical(stated)
 
 
 def list_digest(given: SettlementList) -> str:

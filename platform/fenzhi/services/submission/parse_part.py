@@ -132,6 +132,11 @@ def _line(row_no: int, offset: int, length: int, held: bytearray, ended: bool, l
     return _Line(row_no, offset, length, raw, ended, length > limit)
 
 
+def _has_wide_space(raw: bytes) -> bool:
+    """Whether other white space than a blank stands before a colon; looked for only where there is any, which is quick to see."""
+    return (b"\t" in raw and b"\t:" in raw) or (b"\r" in raw and b"\r:" in raw)
+
+
 def _read_quickly(raw: bytes) -> SettlementList | None:
     """The list of a line beyond doubt (快速读取), or None when it needs a closer look."""
     try:
@@ -156,9 +161,9 @@ def _read_quickly(raw: bytes) -> SettlementList | None:
             brackets += 1 + len(rows)
     # Every key ends in a quote and a colon: as many of these as keys means that no key was repeated, unless white space
     # parts a quote from its colon. Escapes may spell a NUL or half a character, which cannot be stored.
-    if raw.count(b'":') != keys or b" :" in raw or b"\t:" in raw or b"\r:" in raw:
+    if raw.count(b'":') != keys or b" :" in raw or _has_wide_space(raw):
         return None
-    if b"\\u" in raw and (b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw):
+    if b"\\" in raw and (b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw):
         return None
     if raw.count(b"{") + raw.count(b"[") - brackets > MAX_DEPTH - 3:
         return None

@@ -8,6 +8,7 @@ noticed. `settlement_list` turns a message into the list the rules judge.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -150,12 +151,15 @@ def settlement_list(wire: WireList) -> SettlementList:
 
     Raises: ValueError for an amount, a date or a flag that cannot be read; the reader then names every such field.
     """
-    for unused in (wire.self_paid, wire.own_paid):
-        fen(unused)
+    unused = [wire.self_paid, wire.own_paid]
     for item in wire.items or ():
-        if item.class_a or item.class_b or item.own_expense or item.other:
-            for unused in (item.class_a, item.class_b, item.own_expense, item.other):
-                fen(unused)
+        unused += (item.class_a, item.class_b, item.own_expense, item.other)
+    stated = [text for text in unused if text]
+    # One look at all of them where each is spelled the ordinary way; else each by itself.
+    joined = "\n".join(stated)
+    if stated and not (joined.count("\n") == len(stated) - 1 and _ORDINARY.fullmatch(joined)):
+        for text in stated:
+            fen(text)
     return SettlementList(
         wire.setl_id or None,
         1 if wire.version is None else wire.version,
@@ -207,6 +211,10 @@ def settlement_list(wire: WireList) -> SettlementList:
         else tuple(ChargeItem(row.item_class or None, fen(row.amount)) for row in wire.items),
         grams(wire.birth_weight),
     )
+
+
+_ORDINARY = re.compile(r"[0-9]{1,14}\.[0-9]{2}(?:\n[0-9]{1,14}\.[0-9]{2})*")
+"""Amounts in their ordinary spelling, one a line: what `fen` takes without asking the rule."""
 
 
 def grams(given: object) -> int | None:
