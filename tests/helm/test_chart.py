@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,14 @@ from fenzhi_graphql.server import GRACEFUL_S
 
 ROOT = Path(__file__).resolve().parents[2]
 MINIMUM: dict[str, Any] = {"tokens": {"issuer": "https://idp.example"}}
+PUBLISHED_KEYS: dict[str, Any] = {
+    "tokens": {
+        "issuer": "https://idp.example",
+        "keysUrl": "https://idp.example/keys",
+        "jwksHosts": ["idp.example", "login.city.example:8443"],
+    },
+    "networkPolicy": {"issuer": {"to": [{"ipBlock": {"cidr": "10.40.0.0/24"}}], "port": 443}},
+}
 SETS = ("closed-network", "external-secrets", "high-availability", "minimal", "province", "single-city")
 
 
@@ -271,6 +280,24 @@ def test_there_is_no_development_issuer_in_a_cluster() -> None:
     for name in ("trial-fenzhi-api", "trial-fenzhi-worker"):
         env = {item["name"]: item.get("value") for item in pods(rendered(MINIMUM))[name]["containers"][0]["env"]}
         assert (env["FENZHI_DEV_ISSUER"], env["FENZHI_JWT_ISSUER"]) == ("0", "https://idp.example")
+
+
+def test_keys_come_from_the_issuers_address_or_from_a_config_map_never_both() -> None:
+    for given, has_map in ((MINIMUM, True), (MINIMUM | PUBLISHED_KEYS, False)):
+        for name in ("trial-fenzhi-api", "trial-fenzhi-worker"):
+            pod = pods(rendered(given))[name]
+            (container,) = pod["containers"]
+            env = {item["name"]: item.get("value") for item in container["env"]}
+            assert ("FENZHI_JWT_PUBLIC_KEYS" in env) == has_map
+            assert ("FENZHI_JWT_KEYS_URL" in env) != has_map
+            assert any(volume["name"] == "token-keys" for volume in pod["volumes"]) == has_map
+            assert any(mount["name"] == "token-keys" for mount in container["volumeMounts"]) == has_map
+    assert json.loads(env["FENZHI_JWKS_HOSTS"]) == ["idp.example", "login.city.example:8443"]
+
+
+def test_keys_that_no_pod_may_reach_are_refused() -> None:
+    with pytest.raises(Exception, match=r"networkPolicy\.issuer\.to"):
+        rendered(MINIMUM | {"tokens": PUBLISHED_KEYS["tokens"]})
 
 
 def test_liveness_never_asks_the_database() -> None:

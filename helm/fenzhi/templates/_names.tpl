@@ -52,7 +52,17 @@ capabilities: {drop: [ALL]}
 - {name: FENZHI_MASTER_KEY, valueFrom: {secretKeyRef: {name: {{ .Values.masterKey.existingSecret | quote }}, key: {{ .Values.masterKey.key | quote }}}}}
 - {name: FENZHI_JWT_ISSUER, value: {{ required "tokens.issuer must name the issuer of access tokens" .Values.tokens.issuer | quote }}}
 - {name: FENZHI_JWT_AUDIENCE, value: {{ .Values.tokens.audience | quote }}}
+{{- if and (or .Values.tokens.keysUrl .Values.tokens.jwksHosts) .Values.networkPolicy.enabled (not .Values.networkPolicy.issuer.to) }}
+{{- fail "networkPolicy.issuer.to must name where tokens.keysUrl and tokens.jwksHosts are: nothing else is let out" }}
+{{- end }}
+{{- with .Values.tokens.keysUrl }}
+- {name: FENZHI_JWT_KEYS_URL, value: {{ . | quote }}}
+{{- else }}
 - {name: FENZHI_JWT_PUBLIC_KEYS, value: /etc/fenzhi/jwks.json}
+{{- end }}
+{{- with .Values.tokens.jwksHosts }}
+- {name: FENZHI_JWKS_HOSTS, value: {{ toJson . | quote }}}
+{{- end }}
 - {name: FENZHI_METRICS_HOST, value: "0.0.0.0"}
 - {name: FENZHI_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
 {{- with .Values.tracing.endpoint }}
@@ -67,14 +77,18 @@ capabilities: {drop: [ALL]}
 
 {{- define "fenzhi.mounts" -}}
 - {name: scratch, mountPath: /tmp}
+{{- if not .Values.tokens.keysUrl }}
 - {name: token-keys, mountPath: /etc/fenzhi, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "fenzhi.tokenKeys" -}}
+{{- if not .Values.tokens.keysUrl }}
 - name: token-keys
   configMap:
     name: {{ .Values.tokens.publicKeys.existingConfigMap | quote }}
     items: [{key: {{ .Values.tokens.publicKeys.key | quote }}, path: jwks.json}]
+{{- end }}
 {{- end }}
 
 {{- define "fenzhi.spread" -}}
