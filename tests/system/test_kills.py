@@ -87,6 +87,13 @@ async def test_what_was_sent_meanwhile_is_in_the_next_run_once(trial: Trial) -> 
     assert tally.tried.keys() >= {"conservation per pool", "each list in the run once or a named exclusion"}
 
 
+async def test_what_the_killed_ones_did_is_written_down_and_linked(trial: Trial) -> None:
+    tally = Tally()
+    await kills.audit_holds(tally, trial)
+    assert tally.failures == []
+    assert set(tally.tried) == {"audit chain holds", "every event linked"}
+
+
 def test_a_run_of_the_battery_has_every_target_and_place() -> None:
     struck = kills.blows(1, kills.ROUNDS)
     assert len(struck) == 120

@@ -27,7 +27,11 @@ from fenzhi.cli.battery.small_world import Sent, SmallWorld, small_world
 from fenzhi.cli.battery.store_checks import Findings, begin, check_run, check_store, connected
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.servers import ServerAddresses, Servers
+from fenzhi.services.audit import chain
+from fenzhi.store.session import Database
 
+AUDIT_LINKED_S = 90
+"""Within which the sequencer has linked what was written down, the lease of a killed one included."""
 ROUNDS = 120
 API_READY_S = 15.0
 WORKER_RESUMES_S = 30.0
@@ -390,6 +394,23 @@ async def last_look(tally: Tally, trial: Trial) -> None:
     trial.findings.ended.clear()
     await check_store(tally, trial.findings, trial.history, trial.batches, "at the end")
     tally.saw("servers always started again", not trial.plant.faults, str(trial.plant.faults[:3]))
+    await audit_holds(tally, trial)
+
+
+async def audit_holds(tally: Tally, trial: Trial) -> None:
+    """What the killed processes wrote down is linked, every link follows from the one before (审计链核对)."""
+    database = Database(trial.plant.addresses.app_dsn, pool_size=1, application="fenzhi-battery")
+    try:
+        found = await chain.verify(database, None)
+        for _ in range(AUDIT_LINKED_S):
+            if not found.waiting:
+                break
+            await asyncio.sleep(1)
+            found = await chain.verify(database, None)
+    finally:
+        await database.close()
+    tally.saw("audit chain holds", found.holds and found.links > 0, str(found.findings[:3]))
+    tally.saw("every event linked", found.waiting == 0, f"{found.waiting} waiting")
 
 
 def figures(trial: Trial) -> dict[str, Any]:
