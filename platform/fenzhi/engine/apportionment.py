@@ -27,17 +27,28 @@ parted AS (
   JOIN totals ON totals.hospital = cases.hospital
   JOIN summed ON summed.hospital = cases.hospital
 ),
-floored AS (
-  SELECT hospital, case_id, whole, part, ((part % whole) + whole) % whole AS remainder FROM parted WHERE whole > 0
+-- One division per case; what is below zero is cut toward zero first and corrected, because it is rounded toward −∞.
+divided AS (
+  SELECT hospital, case_id, whole, (part // whole)::BIGINT AS cut, part FROM parted WHERE whole > 0
 ),
-whole_fen AS (
-  SELECT hospital, case_id, ((part - remainder) // whole)::BIGINT AS floor_fen, remainder,
-    (sum(remainder) OVER (PARTITION BY hospital) // whole)::BIGINT AS left_over,
-    row_number() OVER (PARTITION BY hospital ORDER BY remainder DESC, case_id) AS place
+corrected AS (
+  SELECT hospital, case_id, whole, cut, (part - cut::{kind} * whole)::BIGINT AS rest FROM divided
+),
+floored AS (
+  SELECT hospital, case_id, whole,
+    cut - CASE WHEN rest < 0 THEN 1 ELSE 0 END AS floor_fen,
+    CASE WHEN rest < 0 THEN rest + whole ELSE rest END AS remainder
+  FROM corrected
+),
+left_over AS (
+  SELECT hospital, (sum(remainder) // max(whole))::BIGINT AS fen FROM floored GROUP BY hospital
+),
+ranked AS (
+  SELECT floored.*, row_number() OVER (PARTITION BY floored.hospital ORDER BY remainder DESC, case_id) AS place
   FROM floored
 )
-SELECT hospital, case_id, floor_fen + CASE WHEN place <= left_over THEN 1 ELSE 0 END AS share_fen
-FROM whole_fen
+SELECT ranked.hospital, case_id, floor_fen + CASE WHEN place <= left_over.fen THEN 1 ELSE 0 END AS share_fen
+FROM ranked JOIN left_over ON left_over.hospital = ranked.hospital
 UNION ALL
 SELECT hospital, case_id, 0::BIGINT FROM parted WHERE whole = 0
 ORDER BY hospital, case_id

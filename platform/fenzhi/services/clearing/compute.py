@@ -24,7 +24,7 @@ from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
 from fenzhi.services.clearing.changes import RunChanges, changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
-from fenzhi.services.clearing.manifest import RULES_VERSION
+from fenzhi.services.clearing.manifest import RULES_VERSION, in_order
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.statements import CLEARED, ComputedRun, compute
 from fenzhi.services.jobs.execution import JobInHand
@@ -235,17 +235,14 @@ def _summary(computed: ComputedRun) -> dict[str, Any]:
 
 def _stored_cases(frozen: FrozenRun, computed: ComputedRun) -> pa.Table:
     """The rows of the run's own table, in order of case id."""
-    cases = computed.cases.sort_by("case_id")
-    rows = cases.num_rows
+    cases = in_order(computed.cases)
     numbers = sorted(frozen.hospitals)
     index = pc.index_in(cases["hospital_id"], value_set=pa.array(numbers, cases["hospital_id"].type))
     counties = pc.take(pa.array([frozen.hospitals[number][1] for number in numbers], pa.int32()), index)
     return pa.table(
         {
-            "area_id": pa.repeat(pa.scalar(frozen.run.area_id, pa.int32()), rows),
             "county_id": counties,
             "hospital_id": cases["hospital_id"],
-            "run_id": pa.repeat(pa.scalar(str(frozen.run.run_id)), rows),
             **{
                 name: cases[name]
                 for name in (

@@ -19,6 +19,8 @@ from fenzhi.rules.clearing.statement import Account, StatementLine
 
 RULES_VERSION = version("fenzhi")
 FORMAT = "fenzhi.clearing.manifest/1"
+_MONTHS = 1_000_000
+_ROWS_AT_ONCE = 100_000
 
 
 def canonical(value: Any) -> bytes:
@@ -36,26 +38,36 @@ def case_set(cases: pa.Table, hospital_codes: Mapping[int, str]) -> dict[str, An
 
     A leaf is SHA-256 over hospital code, month and the digests in bytes order; the order of the rows given does not matter.
     """
-    order = pc.sort_indices(
-        cases,
-        sort_keys=[("hospital_id", "ascending"), ("settlement_month", "ascending"), ("digest", "ascending")],
-    )
-    sorted_cases = cases.select(["hospital_id", "settlement_month", "digest"]).take(order)
-    hospitals = sorted_cases["hospital_id"].to_pylist()
-    months = sorted_cases["settlement_month"].to_pylist()
-    digests = sorted_cases["digest"].to_pylist()
+    hospital, month = (pc.cast(_one(cases[name]), pa.int64()) for name in ("hospital_id", "settlement_month"))
+    place = pc.dictionary_encode(pc.add(pc.multiply(hospital, _MONTHS), month))
+    # By digest, then stably by place; a place is a small number, so that the second sort costs next to nothing.
+    digest = _one(cases["digest"])
+    by_digest = pc.sort_indices(digest)
+    order = pc.take(by_digest, pc.sort_indices(pc.take(place.indices, by_digest)))
+    bounds, octets = _octets(pc.take(digest, order))
     leaves: list[tuple[str, int, int, str]] = []
     start = 0
-    for place in range(1, len(digests) + 1):
-        if place < len(digests) and (hospitals[place], months[place]) == (hospitals[start], months[start]):
-            continue
-        code, month = hospital_codes[hospitals[start]], months[start]
-        text = hashlib.sha256(f"{code}\x1f{month}\x1f".encode())
-        text.update(b"".join(digests[start:place]))
-        leaves.append((code, month, place - start, text.hexdigest()))
-        start = place
+    for number, counted in sorted((one["values"], one["counts"]) for one in pc.value_counts(place.indices).to_pylist()):
+        at, month_of = divmod(place.dictionary[number].as_py(), _MONTHS)
+        code = hospital_codes[at]
+        text = hashlib.sha256(f"{code}\x1f{month_of}\x1f".encode())
+        text.update(octets[bounds[start] : bounds[start + counted]])
+        leaves.append((code, month_of, counted, text.hexdigest()))
+        start += counted
     leaves.sort()
-    return {"count": len(digests), "leaves": [list(leaf) for leaf in leaves], "root": merkle_root(leaves).hex()}
+    return {"count": cases.num_rows, "leaves": [list(leaf) for leaf in leaves], "root": merkle_root(leaves).hex()}
+
+
+def _one(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _octets(column: pa.Array) -> tuple[memoryview, memoryview]:
+    """Where the values of a binary column begin and end, and their bytes one after the other."""
+    _validity, bounds, octets = column.buffers()
+    if bounds is None or octets is None:
+        return memoryview(b"\0" * 4).cast("i"), memoryview(b"")
+    return memoryview(bounds).cast("i")[column.offset :], memoryview(octets)
 
 
 def merkle_root(leaves: Sequence[tuple[str, int, int, str]]) -> bytes:
@@ -78,10 +90,12 @@ def result_sha256(
 
     The order of the rows given does not matter.
     """
-    by_case = cases.select(["case_id", "disposition", "group_code", "band", "points"]).sort_by("case_id")
-    sink = pa.BufferOutputStream()
-    csv.write_csv(by_case, sink)
-    digest = hashlib.sha256(sink.getvalue())
+    by_case = in_order(cases.select(["case_id", "disposition", "group_code", "band", "points"]))
+    digest = hashlib.sha256()
+    for start in range(0, max(1, by_case.num_rows), _ROWS_AT_ONCE):
+        sink = pa.BufferOutputStream()
+        csv.write_csv(by_case.slice(start, _ROWS_AT_ONCE), sink, csv.WriteOptions(include_header=start == 0))
+        digest.update(sink.getvalue())
     of_year = [[line.hospital, *(line.amount(account) for account in AnnualAccount)] for line in annual]
     return sha256(
         ({"annual": of_year} if annual else {})
@@ -91,6 +105,14 @@ def result_sha256(
             "cases": {"count": cases.num_rows, "sha256": digest.hexdigest()},
         }
     )
+
+
+def in_order(cases: pa.Table) -> pa.Table:
+    """The rows in order of case id (按病例编号排序), as they are where they stand so."""
+    ids = _one(cases["case_id"])
+    if pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py() is False:
+        return cases.take(pc.sort_indices(ids))
+    return cases
 
 
 def plain_line(line: StatementLine) -> dict[str, Any]:

@@ -47,7 +47,7 @@ from fenzhi.rules.working import Working
 from fenzhi.services.clearing.freezing import FrozenRun, Position
 from fenzhi.services.clearing.grading import cross_check, grade
 from fenzhi.services.clearing.ledger import balances_of, postings
-from fenzhi.services.clearing.manifest import result_sha256
+from fenzhi.services.clearing.manifest import in_order, result_sha256
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.special_cases import unreviewed_cases, with_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, refuse_unassessed
@@ -113,7 +113,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     cross_check(frozen.cases, graded, frozen.basis)
     unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
     graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
-    cases = _beside(frozen.cases, graded)
+    cases = in_order(_beside(frozen.cases, graded))
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
@@ -442,25 +442,27 @@ def _share_totals(
     """The case shares of every hospital, apportioned and added up again."""
     if cleared.num_rows == 0:
         return ()
-    hospitals = _hospital_codes(frozen, cleared)
-    grouped = pa.table({"hospital": hospitals, "points": cleared["points"], "case_id": cleared["case_id"]})
+    # Rows stand in order of case id, so that their numbers break ties as the ids would.
+    numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), cleared.num_rows))
+    grouped = pa.table({"hospital": cleared["hospital_id"], "points": cleared["points"], "case_id": numbers})
     counted = grouped.group_by("hospital").aggregate([("case_id", "count"), ("points", "sum")]).to_pylist()
+    code_of = {row["hospital"]: frozen.hospitals[row["hospital"]][0] for row in counted}
     gross = {line.hospital: line.gross_fen for line in lines}
     shares = dict(gross)
     if not less_patient:
-        present = [row["hospital"] for row in counted]
         totals = pa.table(
             {
-                "hospital": pa.array(present, pa.string()),
-                "total_fen": pa.array([gross.get(code, 0) for code in present], pa.int64()),
+                "hospital": pa.array(list(code_of), cleared["hospital_id"].type),
+                "total_fen": pa.array([gross.get(code, 0) for code in code_of.values()], pa.int64()),
             }
         )
         shared = engine.apportion_cases(totals, grouped)
         summed = shared.group_by("hospital").aggregate([("share_fen", "sum")]).to_pylist()
-        shares = {row["hospital"]: row["share_fen_sum"] for row in summed}
+        shares = {code_of[row["hospital"]]: row["share_fen_sum"] for row in summed}
     return tuple(
-        CaseTotals(row["hospital"], row["case_id_count"], row["points_sum"], shares.get(row["hospital"], 0))
+        CaseTotals(code, row["case_id_count"], row["points_sum"], shares.get(code, 0))
         for row in counted
+        for code in (code_of[row["hospital"]],)
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from fenzhi.store.copy_rows import copy_rows
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
@@ -262,20 +262,30 @@ async def entries(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
 async def write_cases(uow: UnitOfWork, run_id: uuid.UUID, cases: pa.Table) -> None:
     """The cases of a run into its own table, attached to the area's, all inside the transaction at hand.
 
-    Shape: the columns of run_case by name, ids as text. The worker's grant on the table ends with the attach.
+    Shape: the columns of run_case by name without area and run, ids as text. The worker's grant on the table ends with the attach.
     """
     place = {"area": uow.scope.area, "run": run_id}
     name = await uow.scalar(text("select fenzhi_open_run_table(:area, cast(:run as uuid))"), place)
     raw = await uow.connection.get_raw_connection()
     driver: Any = raw.driver_connection
-    options = csv.WriteOptions(include_header=False)
-    for start in range(0, cases.num_rows, _COPY_ROWS):
-        sink = pa.BufferOutputStream()
-        await asyncio.to_thread(csv.write_csv, cases.slice(start, _COPY_ROWS), sink, options)
-        await driver.copy_to_table(
-            name, source=BytesIO(sink.getvalue()), columns=cases.column_names, format="csv", null=""
-        )
+    same: dict[str, int | uuid.UUID] = {"area_id": uow.scope.area, "run_id": run_id}
+    async for columns, rows in _copied(cases.drop_columns([one for one in same if one in cases.column_names]), same):
+        # Rows of a table made in this very transaction need not be frozen later.
+        await driver.copy_to_table(name, source=BytesIO(rows), columns=columns, format="binary", freeze=True)
     await uow.scalar(text("select fenzhi_attach_run_table(:area, cast(:run as uuid))"), place)
+
+
+async def _copied(cases: pa.Table, same: Mapping[str, int | uuid.UUID]) -> AsyncIterator[tuple[list[str], bytes]]:
+    """The rows in parts for COPY; the next part is made while the server reads the one before."""
+    coming: asyncio.Future[tuple[list[str], bytes]] | None = None
+    for start in range(0, cases.num_rows, _COPY_ROWS):
+        made = coming
+        part = cases.slice(start, _COPY_ROWS)
+        coming = asyncio.ensure_future(asyncio.to_thread(copy_rows, part, ("case_id",), same))
+        if made is not None:
+            yield await made
+    if coming is not None:
+        yield await coming
 
 
 async def case_totals(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
