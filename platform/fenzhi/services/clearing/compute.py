@@ -27,7 +27,7 @@ from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import RULES_VERSION, in_order
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.statements import CLEARED, ComputedRun, compute
-from fenzhi.services.jobs.execution import JobInHand
+from fenzhi.services.jobs.execution import JobInHand, engine_slot
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import clearing, point_value
 from fenzhi.store.session import Unavailable, UnitOfWork
@@ -45,7 +45,8 @@ async def compute_run(job: JobInHand) -> None:
     """
     run_id = uuid.UUID(str(job.payload["run"]))
     try:
-        await _compute(job, run_id)
+        async with engine_slot():
+            await _compute(job, run_id)
     except (Fenced, Unavailable):
         raise
     except (FenzhiError, InvariantBroken) as exc:
@@ -108,7 +109,7 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
     )
     if not moved:
         raise Conflict("结算已不在计算状态。", "The run is not computing any more.", code="RUN_STATE")
-    await clearing.write_cases(uow, run.run_id, _stored_cases(frozen, computed))
+    await clearing.write_cases(uow, run.run_id, stored_cases(frozen, computed.cases))
     failpoint("clearing.mid_write")
     waiting = _waiting(frozen, computed)
     await _check_stored(uow, frozen, computed, waiting)
@@ -233,9 +234,9 @@ def _summary(computed: ComputedRun) -> dict[str, Any]:
     }
 
 
-def _stored_cases(frozen: FrozenRun, computed: ComputedRun) -> pa.Table:
-    """The rows of the run's own table, in order of case id."""
-    cases = in_order(computed.cases)
+def stored_cases(frozen: FrozenRun, graded: pa.Table) -> pa.Table:
+    """The rows of the run's own table (入算病例行), in order of case id."""
+    cases = in_order(graded)
     numbers = sorted(frozen.hospitals)
     index = pc.index_in(cases["hospital_id"], value_set=pa.array(numbers, cases["hospital_id"].type))
     counties = pc.take(pa.array([frozen.hospitals[number][1] for number in numbers], pa.int32()), index)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Row
 
-from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
 from fenzhi.engine.scoring_plan import ScoringPlan, plan_scoring, with_adjustments
 from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, ReferenceCosts
@@ -28,6 +26,7 @@ from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustmen
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, score_blank, score_case
 from fenzhi.services.catalog import book
+from fenzhi.services.grouping.compiled import compiled_for
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
 from fenzhi.services.scoring.assembly import NO_RULES, facts_of
@@ -176,8 +175,10 @@ async def load_basis(
         scores = {}
         if overlay_id is not None:
             scores = {r.group_code: r.score for r in await catalog.overlay_scores(uow, uow.scope.area, overlay_id)}
+        opened = await book.load_book(uow, row.edition_id)
+        _scored_book, compiled = compiled_for(opened, overlay_id, scores, method, means_for(method, references))
         plan = plan_scoring(
-            _compiled(await book.load_book(uow, row.edition_id), scores, method, means_for(method, references)),
+            compiled,
             factors=factors,
             references=references if lines is not None else NO_REFERENCES,
             lines=lines or UNASKED_LINES,
@@ -193,15 +194,6 @@ async def _lines(uow: UnitOfWork, policy: ResolvedPolicy, pool: tuple[str, str, 
     if not needs_price(policy):
         return outlier_lines_of(policy)
     return None if pool is None else outlier_lines_of(policy, await frozen_price(uow, policy, pool))
-
-
-def _compiled(
-    found: CatalogBook, scores: Mapping[str, Decimal], method: GroupingMethod, means: Mapping[str, int]
-) -> CompiledBook:
-    if scores:
-        groups = tuple(replace(g, score=scores.get(g.group_code, g.score)) for g in found.edition.groups)
-        found = CatalogBook(replace(found.edition, groups=groups))
-    return compile_book(found, method, means)
 
 
 async def _factors(

@@ -108,12 +108,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
 
     Raises: InvariantBroken naming the law and the account; the typed refusals of the rules (NoCases, NoPoints, FundRatioZero, …).
     """
-    graded = grade(engine, frozen.cases, frozen.basis)
-    _all_there(frozen.cases.num_rows, graded.num_rows)
-    cross_check(frozen.cases, graded, frozen.basis)
-    unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
-    graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
-    cases = in_order(_beside(frozen.cases, graded))
+    cases, unreviewed = graded_cases(frozen, engine)
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
@@ -223,6 +218,20 @@ def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
         offsets=_offsets(ground, run.lines, ids),
         bonus_draws=year.bonuses.draws if year else {},
     )
+
+
+def graded_cases(frozen: FrozenRun, engine: Engine) -> tuple[pa.Table, dict[str, tuple[str, int]]]:
+    """The frozen cases grouped and scored, a sample of them by the rules as well, in order of case id (入组计分结果); and the reviewed ones
+    as they were without their reviews, by case id.
+
+    Raises: InvariantBroken when a case is lost, or engine and rules differ.
+    """
+    graded = grade(engine, frozen.cases, frozen.basis)
+    _all_there(frozen.cases.num_rows, graded.num_rows)
+    cross_check(frozen.cases, graded, frozen.basis)
+    unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
+    graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
+    return in_order(_beside(frozen.cases, graded)), unreviewed
 
 
 def _all_there(frozen: int, graded: int) -> None:

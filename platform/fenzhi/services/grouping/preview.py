@@ -6,8 +6,6 @@ At most a hundred at a time, none of them kept. Every answer is worked by the on
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,24 +17,22 @@ import pyarrow as pa
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
-from fenzhi.engine.compiled_book import CompiledBook, compile_book
+from fenzhi.engine.compiled_book import CompiledBook
 from fenzhi.engine.engine import Engine
 from fenzhi.engine.scoring_plan import plan_scoring, with_adjustments
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase
-from fenzhi.rules.grouping.grouping_method import GroupingMethod
 from fenzhi.rules.grouping.outcome import GroupingReason
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.rules.refusals import DataRefused, InvariantBroken, NotFound, Refusal
 from fenzhi.rules.scoring.score_case import ScoredCase, applied_coefficient
 from fenzhi.services.acts import Platform, looking
+from fenzhi.services.grouping.compiled import compiled_for
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.basis import means_for
 from fenzhi.store.repositories import registry
 
 LISTS_MOST = 100
-_ROOM = 4
-_compiled: OrderedDict[tuple[Any, ...], tuple[CatalogBook, CatalogBook, CompiledBook]] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,26 +173,11 @@ def _answers(
 
 
 def _opened(frame: ScoringFrame) -> tuple[CatalogBook, CompiledBook]:
-    """The book with the area's scores, compiled; a few are kept, since a published edition never changes."""
+    """The book with the area's scores, and the same compiled."""
     assert frame.book is not None
-    method: GroupingMethod = frame.method
-    means = means_for(method, frame.references)
-    overlay: uuid.UUID | None = frame.overlay.overlay_id if frame.overlay is not None else None
-    key = (id(frame.book), overlay, method, tuple(sorted(means.items())))
-    held = _compiled.get(key)
-    if held is not None and held[0] is frame.book:
-        _compiled.move_to_end(key)
-        return held[1], held[2]
-    book = frame.book
-    if frame.overlay_scores:
-        scores = frame.overlay_scores
-        groups = tuple(replace(one, score=scores.get(one.group_code, one.score)) for one in book.edition.groups)
-        book = CatalogBook(replace(book.edition, groups=groups))
-    compiled = compile_book(book, method, means)
-    _compiled[key] = (frame.book, book, compiled)
-    while len(_compiled) > _ROOM:
-        _compiled.popitem(last=False)
-    return book, compiled
+    overlay = frame.overlay.overlay_id if frame.overlay is not None else None
+    means = means_for(frame.method, frame.references)
+    return compiled_for(frame.book, overlay, frame.overlay_scores, frame.method, means)
 
 
 def _engine_rows(engine: Engine, frame: ScoringFrame, cases: Sequence[PreviewCase]) -> list[dict[str, Any]]:

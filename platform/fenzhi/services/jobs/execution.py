@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import pyarrow as pa
 
 from fenzhi.access.scope import DOORBELL_SCOPE, DatabaseRole, Scope, job_scope
 from fenzhi.outbox import jobs, timers
@@ -17,6 +20,21 @@ from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import registry
 from fenzhi.store.session import Unavailable, UnitOfWork
 from fenzhi.telemetry.metrics import FAULTS
+
+_engine_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def engine_slot() -> AsyncIterator[None]:
+    """The one place of this process for work on a whole pool (批量计算席位): others wait for it, their leases kept.
+
+    Two pools at once would need the memory of two, and not be ready sooner: the engine takes every core it is given.
+    """
+    async with _engine_slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1)):
+        try:
+            yield
+        finally:
+            pa.default_memory_pool().release_unused()
 
 
 @dataclass(slots=True)
