@@ -28,6 +28,7 @@ from fenzhi.cli.bench_stored_year import (
     bench_platform,
     bench_province,
     own_peak_mb,
+    settle_store,
     store_pools,
 )
 from fenzhi.cli.bench_submission import set_up
@@ -132,17 +133,6 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
             "data": "synthetic; some thousand discharges of a pool under many ids",
         },
     }
-
-
-async def settle_store(status: PlatformStatus) -> None:
-    """What the server does in its own time after a bulk load, done before anything is measured (装载后整理)."""
-    import asyncpg  # only here: everything else goes through the store
-
-    connection = await asyncpg.connect(status.owner_dsn)
-    try:
-        await connection.execute("vacuum (analyze) inpatient_case")
-    finally:
-        await connection.close()
 
 
 def _group_all(dsn: str, pools: Sequence[StoredPool], year: int) -> tuple[float, list[dict[str, Any]]]:

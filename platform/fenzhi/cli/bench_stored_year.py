@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 from sqlalchemy import text
 
 from fenzhi.access.scope import DatabaseRole, Scope
-from fenzhi.cli.status import PlatformStatus, read_status
+from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.synthetic.discharges import DischargeMaker
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
@@ -83,11 +84,11 @@ def bench_province(cases: int, seed: int) -> ProvincePlan:
 
 
 @contextmanager
-def bench_platform(**settings: Any) -> Iterator[tuple[Settings, PlatformStatus]]:
+def bench_platform() -> Iterator[tuple[Settings, PlatformStatus]]:
     """A platform of a bench's own, in a folder thrown away afterwards (压测平台). Raises: Conflict when it does not start."""
     folder = Path(tempfile.mkdtemp(prefix="fenzhi-bench-"))
     folder.chmod(0o755)
-    chosen = Settings(state_dir=folder / "state", api_port=0, **settings)
+    chosen = Settings(state_dir=folder / "state", api_port=0)
     try:
         yield chosen, start_detached(chosen, say=lambda _zh, _en: None)
     finally:
@@ -179,6 +180,15 @@ def _invented(
         )  # fmt: skip
 
 
+async def settle_store(status: PlatformStatus) -> None:
+    """What the server does in its own time after a bulk load, done before anything is measured (装载后整理)."""
+    connection = await asyncpg.connect(status.owner_dsn)
+    try:
+        await connection.execute("vacuum (analyze) inpatient_case")
+    finally:
+        await connection.close()
+
+
 class ProcessWatch:
     """What each of our processes used while a block ran (各进程用量): its largest memory, and the processor time of all."""
 
@@ -259,13 +269,7 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
     return found | {"max": round(ordered[-1], 2)}
 
 
-def workers_of(state_dir: Path) -> list[int]:
-    """Process numbers of the platform's own workers (作业进程号)."""
-    status = read_status(state_dir)
-    return [pid for name, pid in (status.pids if status else {}).items() if name.startswith("worker")]
-
-
 __all__ = [
     "CITY_CASES", "INSURANCES", "ProcessWatch", "StoredPool", "bench_platform", "bench_province", "own_peak_mb", "percentiles",
-    "places", "store_pool", "store_pools", "workers_of",
+    "places", "settle_store", "store_pool", "store_pools",
 ]  # fmt: skip

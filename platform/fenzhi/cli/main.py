@@ -336,6 +336,15 @@ class BenchSubject(StrEnum):
     CLEARING = "clearing"
     CATALOG = "catalog"
     WORKBOOK = "workbook"
+    EXPLAIN = "explain"
+    STATEMENT = "statement"
+
+
+class BenchSource(StrEnum):
+    """Where the cases of the grouping bench are (病例所在)."""
+
+    MEMORY = "memory"
+    DATABASE = "database"
 
 
 class SubmissionMode(StrEnum):
@@ -348,21 +357,32 @@ class SubmissionMode(StrEnum):
 @app.command()
 def bench(
     subject: BenchSubject,
-    cases: Annotated[int, typer.Option("--cases", min=1, help="How many cases.")] = 100_000,
+    cases: Annotated[
+        int, typer.Option("--cases", min=1, help="How many cases; of explain, how many requests.")
+    ] = 100_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed measures the same cases.")] = 1,
+    source: Annotated[
+        BenchSource, typer.Option("--from", help="Of grouping: codes in memory, or rows in PostgreSQL.")
+    ] = BenchSource.MEMORY,
+    verify: Annotated[
+        int, typer.Option("--verify", min=0, help="Of grouping: so many random rows worked again by the rules.")
+    ] = 200,
     mode: Annotated[
         SubmissionMode, typer.Option("--mode", help="How lists are submitted; for submission only.")
     ] = SubmissionMode.BULK,
     rate: Annotated[int, typer.Option("--rate", min=1, help="Messages a second in mode national.")] = 300,
     as_json: Json = False,
 ) -> None:
-    """Measure grouping, submission, clearing, catalog or workbook beside its floors, in one run (性能测量)."""
-    report: dict[str, object]
-    if subject is BenchSubject.SUBMISSION and mode is SubmissionMode.NATIONAL:
-        report = importlib.import_module("fenzhi.cli.bench_national").bench_national(cases, seed, rate)
-    else:
-        module = importlib.import_module(f"fenzhi.cli.bench_{subject.value}")
-        report = getattr(module, f"bench_{subject.value}")(cases, seed)
+    """Measure one thing beside its floors, in one run (性能测量)."""
+    name = subject.value
+    more: dict[str, int] = {}
+    if subject is BenchSubject.GROUPING:
+        more["verify"] = verify
+        name += "_stored" if source is BenchSource.DATABASE else ""
+    elif subject is BenchSubject.SUBMISSION and mode is SubmissionMode.NATIONAL:
+        name, more["rate"] = "national", rate
+    module = importlib.import_module(f"fenzhi.cli.bench_{name}")
+    report: dict[str, object] = getattr(module, f"bench_{name}")(cases, seed, **more)
     if as_json:
         print_json(report)
         return
