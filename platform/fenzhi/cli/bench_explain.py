@@ -18,15 +18,16 @@ from fenzhi.access.roles import Role
 from fenzhi.cli.bench_stored_year import ProcessWatch, bench_platform, bench_province, percentiles, store_pool
 from fenzhi.cli.bench_submission import set_up
 from fenzhi.cli.demo.command import token_maker
+from fenzhi.cli.flow import catalog
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database
 
 STORED = 50_000
 WARM = 20
-_PAGE = 100
 CASES = """
 query($after: String) { cases(first: 100, after: $after) { nodes { id } pageInfo { endCursor hasNextPage } } }
 """
@@ -58,6 +59,7 @@ async def _measure(settings: Settings, status: PlatformStatus, requests: int, se
             cast = Cast(http, token_maker(settings, database))
             await set_up(cast, plan)
             await store_pool(database, plan, city, "employee", STORED)
+            await _references(cast, plan, city)
             coder = cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
             ids = await _cases(coder, requests + WARM)
             random.Random(seed).shuffle(ids)
@@ -101,6 +103,13 @@ async def _measure(settings: Settings, status: PlatformStatus, requests: int, se
             "data": "synthetic",
         },
     }
+
+
+async def _references(cast: Cast, plan: ProvincePlan, city: str) -> None:
+    """Last year's mean costs, by which the cases are judged."""
+    editor = cast.actor(plan.code, Role.PROVINCE_CATALOG_EDITOR)
+    editions = (await editor.ask("{ catalogEditions(first: 1) { nodes { id } } }"))["catalogEditions"]["nodes"]
+    await catalog.compute_references(cast, city, editions[0]["id"], plan.settlement_year - 1)
 
 
 async def _cases(coder: Any, wanted: int) -> list[str]:

@@ -173,14 +173,14 @@ async def overlay_scores(
 
 
 async def references(
-    uow: UnitOfWork, edition_id: uuid.UUID, year: int, *, area_id: int | None = None
+    uow: UnitOfWork, edition_id: uuid.UUID, year: int, *, area_id: int | None = None, group: str | None = None
 ) -> Mapping[tuple[str, str], Reference]:
     """An area's reference costs of a year grouped under an edition (上年参照费用): (group code, level) → reference.
 
-    Level '' holds all levels. Empty when nothing was computed yet. Units: fen, cases, days.
+    Of one group where it is named. Level '' holds all levels. Empty when nothing was computed yet. Units: fen, cases, days.
     """
     area = uow.scope.area if area_id is None else area_id
-    rows = await catalog.reference_costs(uow, area, edition_id, year)
+    rows = await catalog.reference_costs(uow, area, edition_id, year, group)
     return {(row.group_code, row.level): Reference(row.total_fen, row.cases, row.los_days) for row in rows}
 
 

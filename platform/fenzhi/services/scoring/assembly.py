@@ -7,7 +7,7 @@ references are those of the year before it, as in clearing.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -28,6 +28,7 @@ from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustmen
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, ScoredCase, score_blank, score_case
 from fenzhi.services.catalog import book
+from fenzhi.services.grouping.compiled import scored_book
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
@@ -71,10 +72,8 @@ class ScoringFrame:
         """The group of the case with the score that applies in the area (入组). Requires: an edition in force."""
         if self.book is None:
             raise ValueError("no edition is in force")
-        opened = self.book
-        if self.overlay_scores and TieBreak.HIGHER_SCORE in self.method.tie_break:
-            opened = CatalogBook(replace(opened.edition, groups=tuple(map(self._scored, opened.edition.groups))))
-        outcome = group_case(case, opened, self.method, means_for(self.method, self.references))
+        means = means_for(self.method, self.references)
+        outcome = _grouped(self.book, self.overlay, self.overlay_scores, self.method, case, means)
         return replace(outcome, group=self._scored(outcome.group)) if outcome.group is not None else outcome
 
     def score(
@@ -118,6 +117,19 @@ class ScoringFrame:
         return group if score is None else replace(group, score=score)
 
 
+def _grouped(
+    opened: CatalogBook,
+    overlay: Row[Any] | None,
+    scores: Mapping[str, Decimal],
+    method: GroupingMethod,
+    case: InpatientCase,
+    means: Mapping[str, int] | None = None,
+) -> GroupingOutcome:
+    if scores and TieBreak.HIGHER_SCORE in method.tie_break:
+        opened = scored_book(opened, overlay.overlay_id if overlay is not None else None, scores)
+    return group_case(case, opened, method, means)
+
+
 def facts_of(case: InpatientCase, tables: CodeTables, discharge_way: str | None) -> CaseFacts:
     """What factors look at of a case (计分所用事实): other diagnoses only where the tables know them."""
     return CaseFacts(
@@ -153,10 +165,11 @@ async def scoring_frame(
     discharge_date: date,
     settlement_month: int,
     pool_scope: str = "local",
+    case: InpatientCase | None = None,
 ) -> ScoringFrame:
     """Read what a case of a hospital is grouped and scored by (装载计分依据). `settlement_month`: yyyymm.
 
-    Raises: PolicyNotEntered for a choice nobody entered.
+    With a `case` the frame is for that case alone: of an edition's thousands of references only those of its group are read. Raises: PolicyNotEntered for a choice nobody entered.
     """
     year, month = divmod(settlement_month, 100)
     last_day = date(year, month, calendar.monthrange(year, month)[1])
@@ -173,8 +186,13 @@ async def scoring_frame(
         if overlay is not None:
             found = await catalog.overlay_scores(uow, area_id, overlay.overlay_id)
             scores = {one.group_code: one.score for one in found}
-        if lines is not None or TieBreak.NEAREST_COST in method.tie_break or _keeps_blank(policy):
-            references = await references_of(uow, policy, row, year - 1, area_id=area_id)
+        chooses_by_all = TieBreak.NEAREST_COST in method.tie_break or _keeps_blank(policy)
+        group = None
+        if case is not None and not chooses_by_all:
+            group = _grouped(opened, overlay, scores, method, case).group
+        if chooses_by_all or (lines is not None and (case is None or group is not None)):
+            code = group.group_code if group is not None else None
+            references = await references_of(uow, policy, row, year - 1, area_id=area_id, group=code)
         subtypes = await catalog.subtypes_of(uow, row.edition_id)
     terms = await hospital_terms(uow, area_id, insurance, hospital_id)
     factor, document, withheld = terms.on(hospital_id, discharge_date)

@@ -124,15 +124,22 @@ async def edition_on(uow: UnitOfWork, day: date) -> Row[Any] | None:
 
 
 async def references_of(
-    uow: UnitOfWork, policy: ResolvedPolicy, edition: Row[Any], year: int, *, area_id: int | None = None
+    uow: UnitOfWork,
+    policy: ResolvedPolicy,
+    edition: Row[Any],
+    year: int,
+    *,
+    area_id: int | None = None,
+    group: str | None = None,
 ) -> ReferenceCosts:
-    """An area's reference costs of a year in the words of the rules (参照费用). Policy: scoring.reference."""
+    """An area's reference costs of a year in the words of the rules (参照费用), of one group where it is named. Policy: scoring.reference."""
     kind = policy.method("scoring.reference")
     if kind == "score_factor":
         opened = await book.load_book(uow, edition.edition_id)
-        scores = {code: Fraction(group.score) for code, group in opened.by_code.items()}
+        wanted = opened.by_code if group is None else {group: opened.by_code[group]}
+        scores = {code: Fraction(one.score) for code, one in wanted.items()}
         return references_by_score(scores, policy.fraction("scoring.reference_yuan_per_point") * 100)
-    found = await book.references(uow, edition.edition_id, year, area_id=area_id)
+    found = await book.references(uow, edition.edition_id, year, area_id=area_id, group=group)
     return ReferenceCosts(
         {
             key: MeanCost(one.total_fen, one.n)

@@ -99,6 +99,7 @@ async def explain_case(platform: Platform, subject: Subject, case_id: uuid.UUID)
             discharge_date=row.discharge_date,
             settlement_month=row.settlement_month,
             pool_scope=row.pool_scope,
+            case=case_of(row),
         )
     return explained(row, frame)
 

@@ -515,14 +515,15 @@ async def add_reference_costs(uow: UnitOfWork, rows: Iterable[tuple[Any, ...]]) 
     return await uow.copy_in(reference_cost, columns, ((area, *row) for row in rows))
 
 
-async def reference_costs(uow: UnitOfWork, area_id: int, edition_id: uuid.UUID, year: int) -> Sequence[Row[Any]]:
-    """The reference costs of an area for an edition and year."""
+async def reference_costs(
+    uow: UnitOfWork, area_id: int, edition_id: uuid.UUID, year: int, group: str | None = None
+) -> Sequence[Row[Any]]:
+    """The reference costs of an area for an edition and year, of one group where it is named."""
     c = reference_cost.c
-    return await uow.rows(
-        select(reference_cost)
-        .where(c.area_id == area_id, c.edition_id == edition_id, c.year == year)
-        .order_by(c.group_code, c.level)
-    )
+    query = select(reference_cost).where(c.area_id == area_id, c.edition_id == edition_id, c.year == year)
+    if group is not None:
+        query = query.where(c.group_code == group)
+    return await uow.rows(query.order_by(c.group_code, c.level))
 
 
 async def reference_costs_page(
