@@ -85,13 +85,13 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
                 )
             await settle_store(status)
             floor_s = await _copy_floor(database, pools)
-            with _second_worker(settings, status, wanted=province) as others, ProcessWatch(status, others) as watch:
-                seconds, runs = await _clear_all(cast, pools, year)
+            with second_worker(settings, status, wanted=province) as others, ProcessWatch(status, others) as watch:
+                seconds, runs = await clear_all(cast, pools, year)
             first = [run["manifest"]["resultSha256"] for run in runs]
             if province:
-                with _second_worker(settings, status, wanted=True):
+                with second_worker(settings, status, wanted=True):
                     await _void_all(cast, pools, runs)
-                    again_s, again = await _clear_all(cast, pools, year)
+                    again_s, again = await clear_all(cast, pools, year)
                 if [run["manifest"]["resultSha256"] for run in again] != first:
                     raise InvariantBroken("a second computation gives the same bytes", account=plan.code)
             for pool, run in zip(pools, again if province else runs, strict=True):
@@ -128,7 +128,7 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
     }
 
 
-async def _clear_all(cast: Cast, pools: Sequence[StoredPool], year: int) -> tuple[float, list[dict[str, Any]]]:
+async def clear_all(cast: Cast, pools: Sequence[StoredPool], year: int) -> tuple[float, list[dict[str, Any]]]:
     """Start every pool's run and wait for all of them: seconds, and the runs in the order of the pools."""
     began = time.perf_counter()
     wanted: list[tuple[Actor, dict[str, Any]]] = []
@@ -151,7 +151,7 @@ async def _void_all(cast: Cast, pools: Sequence[StoredPool], runs: Sequence[dict
 
 
 @contextmanager
-def _second_worker(settings: Settings, status: PlatformStatus, *, wanted: bool) -> Iterator[list[int]]:
+def second_worker(settings: Settings, status: PlatformStatus, *, wanted: bool) -> Iterator[list[int]]:
     """One more worker beside the platform's own (第二个作业进程): its process number, none where none is wanted."""
     if not wanted:
         yield []

@@ -180,11 +180,12 @@ def _invented(
         )  # fmt: skip
 
 
-async def settle_store(status: PlatformStatus) -> None:
+async def settle_store(status: PlatformStatus, *tables: str) -> None:
     """What the server does in its own time after a bulk load, done before anything is measured (装载后整理)."""
     connection = await asyncpg.connect(status.owner_dsn)
     try:
-        await connection.execute("vacuum (analyze) inpatient_case")
+        for table in tables or ("inpatient_case",):
+            await connection.execute(f"vacuum (analyze) {table}")
     finally:
         await connection.close()
 
