@@ -126,12 +126,12 @@ async def test_a_case_dropped_between_sums_and_shares_stops(pool: Pool, monkeypa
 
 
 async def test_a_case_dropped_on_the_way_to_the_table_stops(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = compute._stored_cases
+    sound = compute.stored_cases
 
     def fewer(*args: Any) -> pa.Table:
         return sound(*args).sort_by([("hospital_id", "descending")]).slice(1)
 
-    monkeypatch.setattr(compute, "_stored_cases", fewer)
+    monkeypatch.setattr(compute, "stored_cases", fewer)
     await stops(pool, "QUARTER", "H63012201")
 
 

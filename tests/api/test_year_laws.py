@@ -122,7 +122,7 @@ async def test_every_mutation_of_a_year_stops_it(pool: Pool, monkeypatch: pytest
 
 
 async def test_a_case_more_or_less_stops_a_year(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    grade, sums, stored = statements.grade, statements._sums, compute._stored_cases
+    grade, sums, stored = statements.grade, statements._sums, compute.stored_cases
     with monkeypatch.context() as patch:
         patch.setattr(statements, "grade", lambda *args: grade(*args).slice(1))
         await stops(pool, "cases")
@@ -141,7 +141,7 @@ async def test_a_case_more_or_less_stops_a_year(pool: Pool, monkeypatch: pytest.
         return stored(*args).sort_by([("hospital_id", "descending")]).slice(1)
 
     with monkeypatch.context() as patch:
-        patch.setattr(compute, "_stored_cases", unstored)
+        patch.setattr(compute, "stored_cases", unstored)
         await stops(pool, B)
 
 
