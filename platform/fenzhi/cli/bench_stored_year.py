@@ -268,9 +268,3 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
     ordered = sorted(milliseconds)
     found = {f"p{part}": round(ordered[-(-len(ordered) * part // 100) - 1], 2) for part in (50, 95, 99)}
     return found | {"max": round(ordered[-1], 2)}
-
-
-__all__ = [
-    "CITY_CASES", "INSURANCES", "ProcessWatch", "StoredPool", "bench_platform", "bench_province", "own_peak_mb", "percentiles",
-    "places", "settle_store", "store_pool", "store_pools",
-]  # fmt: skip
