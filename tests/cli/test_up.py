@@ -80,7 +80,7 @@ def bare(open_folder: Path) -> Iterator[Shell]:
 @pytest.fixture
 def shell(bare: Shell, new_database: Callable[..., ServerAddresses]) -> Shell:
     """A machine whose servers are given by DSN."""
-    given = new_database()
+    given = new_database(migrated=True)
     bare.env.update(
         FENZHI_DATABASE_URL=given.owner_dsn, FENZHI_APP_DATABASE_URL=given.app_dsn, FENZHI_REDIS_URL=given.redis_url
     )
