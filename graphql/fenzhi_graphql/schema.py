@@ -19,6 +19,7 @@ from fenzhi_graphql.catalog.mutations import CatalogMutation
 from fenzhi_graphql.catalog.queries import CatalogQuery
 from fenzhi_graphql.catalog.regroup_fields import RegroupMutation, RegroupQuery
 from fenzhi_graphql.clearing.answers import StatementMutation
+from fenzhi_graphql.clearing.between_areas import BetweenAreasMutation, BetweenAreasQuery
 from fenzhi_graphql.clearing.mutations import ClearingMutation
 from fenzhi_graphql.clearing.queries import ClearingQuery
 from fenzhi_graphql.context import Context
@@ -75,6 +76,7 @@ QUERIES: tuple[type[Any], ...] = (
     GroupingQuery,
     PointValueQuery,
     ClearingQuery,
+    BetweenAreasQuery,
     ReviewQuery,
     ScorecardQuery,
     QualityLeagueQuery,
@@ -97,6 +99,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     PointValueMutation,
     ClearingMutation,
     StatementMutation,
+    BetweenAreasMutation,
     ReviewMutation,
     ScorecardMutation,
     QualityLeagueMutation,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders.clearing_place import Pool, open_pool
+from builders.between_areas_place import cleared_between
+from builders.clearing_place import Pool, open_other, open_pool
 from builders.world import World
 from builders.year_place import (
     act,
@@ -75,6 +76,34 @@ async def reconciled(pool: Pool, run: dict[str, Any]) -> None:
     await books(pool)
 
 
+async def _across_the_border(pool: Pool) -> set[str]:
+    """A treats a patient of the city next door, whose hospital treats one of ours: each is paid where it was treated, and the
+    cities clear what they owe one another. The accounts that moved."""
+    elsewhere = {"poolScope": "OUT_OF_AREA"}
+    other = await open_other(pool, deposit__rate="0")
+    await other.budget(4_000_000)
+    await other.budget(900_000, **elsewhere)
+    await other.put(other.place.hospital, 2)
+    await other.put(other.place.hospital, 2, insured_area=pool.place.city, pool_scope="out_of_area")
+    await pool.put(pool.place.hospital, 2, insured_area=other.place.city, pool_scope="out_of_area")
+    await other.published("QUARTER", 1)
+    runs = [await one.published("QUARTER", 1, **elsewhere) for one in (pool, other)]
+    # A quarter of 200,000.00 over 8 equal cases, A's and B's and the late one: 7,142.857… a case; next door 10,000.00 for its one.
+    gross = [[n["grossFen"] for n in run["statements"]["nodes"]] for run in runs]
+    assert gross == [["714286"], ["1000000"]]
+    assert [run["summary"][ALWAYS_0] for run in runs] == ["0", "0"]
+    cleared = await cleared_between(pool, 1)
+    assert [side["netFen"] for side in cleared["sides"]] == ["-285714", "285714"]
+    assert cleared["unexplainedFen"] == "0"
+    moved: set[str] = set()
+    for one in (pool, other):
+        query = "{ fundBooks(insurance: EMPLOYEE, poolScope: OUT_OF_AREA, year: 2025) { account balanceFen } }"
+        rows = (await (await one.clerk()).gql(query))["fundBooks"]
+        assert sum(int(row["balanceFen"]) for row in rows) == 0
+        moved |= {row["account"] for row in rows if int(row["balanceFen"])}
+    return moved
+
+
 async def test_twelve_months_four_quarters_and_the_year(world: World) -> None:
     pool = await open_pool(world, "8S", **POLICY)
     a, b = pool.place.hospital, pool.place.county_hospital
@@ -82,8 +111,9 @@ async def test_twelve_months_four_quarters_and_the_year(world: World) -> None:
     await pool.price(10, last_year=(7, 10))
     composition = {
         "method": "ITEMISED",
-        "inpatientFen": "21000000",
+        "inpatientFen": "21600000",
         "setAsides": [
+            {"part": "OUT_OF_AREA", "fen": "600000"},
             {"part": "RESERVE", "fen": "400000"},
             {"part": "ADJUSTMENT", "fen": "400000"},
             {"part": "RISK", "fen": "200000"},
@@ -114,6 +144,8 @@ async def test_twelve_months_four_quarters_and_the_year(world: World) -> None:
             await reconciled(pool, run)
             await paid(pool, run)
             seen |= {name for name, fen in (await books(pool)).items() if fen}
+        if month == 3:
+            seen |= await _across_the_border(pool)
     # B was paid far too much in December by mistake, and it stays with B.
     december = (await (await pool.clerk()).gql("{ clearingRuns(first: 1, filter: {kind: MONTH}) { nodes { id } } }"))[
         "clearingRuns"
@@ -156,6 +188,7 @@ async def test_twelve_months_four_quarters_and_the_year(world: World) -> None:
         <= seen
     )
     assert {"receivable", "opening", "not_prepaid", "cash_cut"} <= seen
+    assert {"inter_area_receivable", "inter_area_payable"} <= seen
     # What B owes is a receivable now; the next year takes it back in dated order, the older debt first.
     owed = (
         await (await pool.clerk()).gql(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -80,16 +80,16 @@ class Pool:
     async def look(self, run: str, client: Client | None = None) -> dict[str, Any]:
         return (await (client or await self.clerk()).gql(RUN, {"id": run}))["clearingRun"]  # type: ignore[no-any-return]
 
-    async def computed(self, kind: str, period: int) -> str:
+    async def computed(self, kind: str, period: int, **changes: Any) -> str:
         """Start and compute a run; its id."""
-        started = await self.start(kind, period)
+        started = await self.start(kind, period, **changes)
         assert started["userErrors"] == [], started
         await self.world.work_off()
         return started["run"]["id"]  # type: ignore[no-any-return]
 
-    async def published(self, kind: str, period: int) -> dict[str, Any]:
+    async def published(self, kind: str, period: int, **changes: Any) -> dict[str, Any]:
         """Start, compute, approve, publish; the run as the clerk sees it."""
-        run = await self.computed(kind, period)
+        run = await self.computed(kind, period, **changes)
         for name in ("clearingRunApprove", "clearingRunPublish"):
             assert (await self.step(name, run))["userErrors"] == []
         return await self.look(run)
@@ -204,6 +204,7 @@ class Pool:
         discharge: date | None = None,
         replaces: uuid.UUID | None = None,
         submitted: datetime | None = None,
+        **columns: Any,
     ) -> uuid.UUID:
         """A case in the store, as intake leaves it."""
         number, county = self.numbers[hospital]
@@ -236,7 +237,7 @@ class Pool:
             "procedures": list(procedures),
             "digest": uuid.uuid5(uuid.NAMESPACE_OID, case_id.hex).bytes * 2,
             "submitted_at": submitted or datetime(2025, month, 11, tzinfo=UTC),
-        }
+        } | columns
         async with self.world.platform.database.unit_of_work(self.scope) as uow:
             await uow.insert(inpatient_case, [row])
             if replaces is not None:
@@ -247,7 +248,17 @@ class Pool:
 
 async def open_pool(world: World, stem: str, **policy: Any) -> Pool:
     """Open a pool whose tenants begin with `stem`, which no other test uses; `policy` with "__" for the dot of a key."""
-    place = await open_place(world, stem)
+    return await _pool(world, await open_place(world, stem), policy)
+
+
+async def open_other(pool: Pool, **policy: Any) -> Pool:
+    """The pool of the other city of the same province, with its one hospital."""
+    other = pool.place.other_hospital
+    place = replace(pool.place, city=pool.place.other_city, hospital=other, county_hospital=other)
+    return await _pool(pool.world, place, policy)
+
+
+async def _pool(world: World, place: Place, policy: dict[str, Any]) -> Pool:
     database = world.platform.database
     async with database.unit_of_work(Scope(role=DatabaseRole.OPERATOR, tenant="operator")) as uow:
         area = await registry.area_by_code(uow, place.city)

@@ -399,6 +399,13 @@ class StatementAnswer:
         )
 
 
+@strawberry.type(description="Cases of a statement insured in one area (参保地汇总).")
+class StatementInsuredArea:
+    insured_area: str = strawberry.field(description="Division code (参保地区划).")
+    cases: int = strawberry.field(description="How many (病例数).")
+    share_fen: Fen = strawberry.field(description="Their part of the gross, in fen (金额，分).")
+
+
 @strawberry.type(
     description="What one hospital is owed by one run, line by line (结算单). Every amount in fen, of the run's span. "
     "gross = payable + deposit + deductions + assessment + bands − bonuses + not prepaid + cash cut."
@@ -473,6 +480,15 @@ class HospitalStatement(Node):
             return None
         views = await statement_acts.acts(info.context.platform, info.context.subject, *found)
         return StatementAnswer.of(views) if views else None
+
+    @strawberry.field(
+        description="Out of area only: its cases by the area of insurance; the parts add up to the gross (按参保地汇总)."
+    )
+    async def insured_areas(self, info: Info) -> list[StatementInsuredArea]:
+        views = await lookups.statement_areas(info.context.platform, info.context.subject, self.key)
+        return [
+            StatementInsuredArea(insured_area=v.insured_area, cases=v.cases, share_fen=Fen(v.share_fen)) for v in views
+        ]
 
     @strawberry.field(description="Its cases with their part of the gross, in order of id (病例明细).")
     async def cases(self, info: Info, first: int, after: str | None = None) -> Connection[StatementCase]:

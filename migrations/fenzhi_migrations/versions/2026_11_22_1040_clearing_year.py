@@ -30,6 +30,7 @@ depends_on = None
 
 _APPROVAL = ("state", "approved_by", "approved_by_person", "approved_at")
 _DRAFT, _APPROVED = "state = 'draft'", "state = 'approved'"
+_OF_VISIBLE_STATEMENT = "statement_id in (select statement_id from inter_area_statement)"
 _OF_VISIBLE_RUN = "run_id in (select run_id from clearing_run)"
 
 WALLS: tuple[Wall, ...] = (
@@ -76,8 +77,30 @@ WALLS: tuple[Wall, ...] = (
         },
         writable_while="done_on is null",
     ),
+    Wall(
+        "inter_area_statement",
+        "province",
+        insert=(PROVINCE,),
+        update={PROVINCE: ("state", "approved_by", "approved_by_person", "published_at")},
+        writable_while=_DRAFT,
+        published="state = 'published'",
+        below=(AREA,),
+        hidden_from=(COUNTY, HOSPITAL, WORKER),
+    ),
+    # A city has its own side of a published statement; the province writes it in the worker's role, area by area.
+    *(
+        Wall(
+            table,
+            "area",
+            insert=(WORKER,),
+            published=_OF_VISIBLE_STATEMENT,
+            below=(AREA,),
+            hidden_from=(COUNTY, HOSPITAL),
+        )
+        for table in ("inter_area_balance", "inter_area_claim")
+    ),
 )
-_APPEND_ONLY = ("receivable_movement", "advance_movement", "statement_act")
+_APPEND_ONLY = ("receivable_movement", "advance_movement", "statement_act", "inter_area_balance", "inter_area_claim")
 
 # A run as the levels below the city see it: what is published, and a year that was sent to them for their answer.
 _RUN_BELOW = "(state = 'published' or (kind = 'year' and state in ('issued', 'approved')))"
@@ -158,7 +181,7 @@ _NEW_CHECKS = (
     (
         "ledger_entry",
         "source",
-        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset')",
+        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset', 'inter_area')",
     ),
     ("ledger_entry", "run", "(source = 'run') = (run_id is not null)"),
     ("ledger_entry", "source_id", "(source = 'run') = (source_id is null)"),
@@ -533,6 +556,7 @@ def _make_tables() -> None:
         sa.PrimaryKeyConstraint("run_id", "hospital_id", "seq", name=op.f("pk_statement_act")),
         info={"table_class": "hospital", "reason": ""},
     )
+    _make_inter_area_tables()
     op.add_column(
         "fund_budget", sa.Column("method", sa.Text(collation="C"), server_default=sa.text("'stated'"), nullable=False)
     )
@@ -590,6 +614,9 @@ def _drop_tables() -> None:
     op.drop_column("fund_budget", "change_ground")
     op.drop_column("fund_budget", "composition")
     op.drop_column("fund_budget", "method")
+    op.drop_table("inter_area_claim")
+    op.drop_table("inter_area_balance")
+    op.drop_table("inter_area_statement")
     op.drop_table("statement_act")
     op.drop_index("ix_receivable_movement_receivable_id", table_name="receivable_movement")
     op.drop_table("receivable_movement")
@@ -611,3 +638,84 @@ def _drop_tables() -> None:
     op.drop_table("advance")
     op.drop_index("ix_account_opening_pool", table_name="account_opening")
     op.drop_table("account_opening")
+
+
+def _make_inter_area_tables() -> None:
+    op.create_table(
+        "inter_area_statement",
+        sa.Column("statement_id", sa.Uuid(), nullable=False),
+        sa.Column("province_id", sa.Integer(), nullable=False),
+        sa.Column("insurance", sa.Text(collation="C"), nullable=False),
+        sa.Column("year", sa.SmallInteger(), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False),
+        sa.Column("period", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.Text(collation="C"), nullable=False),
+        sa.Column("claims", sa.Integer(), nullable=False),
+        sa.Column("receivable_fen", sa.BigInteger(), nullable=False),
+        sa.Column("payable_fen", sa.BigInteger(), nullable=False),
+        sa.Column("working", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("drafted_by", sa.Uuid(), nullable=True),
+        sa.Column("drafted_by_person", sa.Uuid(), nullable=False),
+        sa.Column("approved_by", sa.Uuid(), nullable=True),
+        sa.Column("approved_by_person", sa.Uuid(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind in ('quarter', 'year')", name=op.f("ck_inter_area_statement_kind")),
+        sa.CheckConstraint("state in ('draft', 'published', 'voided')", name=op.f("ck_inter_area_statement_state")),
+        sa.CheckConstraint("receivable_fen = payable_fen", name=op.f("ck_inter_area_statement_balanced")),
+        sa.CheckConstraint(
+            "state <> 'published' or approved_by_person <> drafted_by_person",
+            name=op.f("ck_inter_area_statement_four_eyes"),
+        ),
+        sa.PrimaryKeyConstraint("statement_id", name=op.f("pk_inter_area_statement")),
+        info={"table_class": "province", "reason": ""},
+    )
+    op.create_index(
+        "uq_inter_area_statement_live",
+        "inter_area_statement",
+        ["province_id", "insurance", "year", "kind", "period"],
+        unique=True,
+        postgresql_where=sa.text("state <> 'voided'"),
+    )
+    op.create_table(
+        "inter_area_balance",
+        sa.Column("statement_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("counterpart", sa.Text(collation="C"), nullable=False),
+        sa.Column("cases", sa.Integer(), nullable=False),
+        sa.Column("receivable_fen", sa.BigInteger(), nullable=False),
+        sa.Column("payable_fen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["statement_id"],
+            ["inter_area_statement.statement_id"],
+            name=op.f("fk_inter_area_balance_statement_id_inter_area_statement"),
+        ),
+        sa.PrimaryKeyConstraint("statement_id", "area_id", "counterpart", name=op.f("pk_inter_area_balance")),
+        info={"table_class": "area", "reason": ""},
+    )
+    op.create_table(
+        "inter_area_claim",
+        sa.Column("claim_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("statement_id", sa.Uuid(), nullable=False),
+        sa.Column("treatment_area", sa.Text(collation="C"), nullable=False),
+        sa.Column("hospital_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=True),
+        sa.Column("case_id", sa.Uuid(), nullable=False),
+        sa.Column("settlement_month", sa.Integer(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("points_decimals", sa.SmallInteger(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["statement_id"],
+            ["inter_area_statement.statement_id"],
+            name=op.f("fk_inter_area_claim_statement_id_inter_area_statement"),
+        ),
+        sa.PrimaryKeyConstraint("claim_id", name=op.f("pk_inter_area_claim")),
+        info={"table_class": "area", "reason": ""},
+    )
+    op.create_index(
+        "ix_inter_area_claim_statement", "inter_area_claim", ["area_id", "statement_id", "claim_id"], unique=False
+    )
+    op.create_index("ix_inter_area_claim_case", "inter_area_claim", ["area_id", "case_id"], unique=False)

@@ -44,7 +44,7 @@ WALLS: tuple[Wall, ...] = (
     Wall("special_case_vote", "area", insert=(AREA,), hidden_from=(COUNTY, HOSPITAL)),
 )
 _APPEND_ONLY = ("review_cycle", "special_case_draw", "special_case_vote")
-_SOURCES = "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset'{})"
+_SOURCES = "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset', 'inter_area'{})"
 
 
 def _sources(more: str) -> None:

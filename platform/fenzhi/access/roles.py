@@ -16,6 +16,8 @@ class Role(StrEnum):
     PROVINCE_CATALOG_EDITOR = "province_catalog_editor"  # 省目录编辑
     PROVINCE_CATALOG_APPROVER = "province_catalog_approver"  # 省目录审批
     PROVINCE_ANALYST = "province_analyst"  # 省数据分析（去标识）
+    PROVINCE_SETTLEMENT_CLERK = "province_settlement_clerk"  # 省结算经办（区域间清算）
+    PROVINCE_SETTLEMENT_APPROVER = "province_settlement_approver"  # 省结算审批
     PROVINCE_SYSTEM_ADMINISTRATOR = "province_system_administrator"  # 省系统管理员（三权分立）
     PROVINCE_SECURITY_ADMINISTRATOR = "province_security_administrator"  # 省安全管理员
     CITY_SETTLEMENT_CLERK = "city_settlement_clerk"  # 市结算经办
@@ -75,6 +77,9 @@ class Duty(StrEnum):
     APPROVE_CLEARING = "approve_clearing"  # 审批、公布
     READ_CLEARING = "read_clearing"  # 查结算单
     ANSWER_STATEMENT = "answer_statement"  # 确认年度结算单或提出异议
+    CLEAR_BETWEEN_AREAS = "clear_between_areas"  # 拟定区域间异地就医清算
+    APPROVE_BETWEEN_AREAS = "approve_between_areas"  # 公布区域间清算
+    READ_BETWEEN_AREAS = "read_between_areas"  # 查区域间清算
     ENTER_YEAR = "enter_year"  # 录入考核结果、期初余额、往年应收、预付金
     APPROVE_YEAR = "approve_year"
     APPLY_SPECIAL_CASE = "apply_special_case"  # 特例单议申请、申诉
@@ -105,7 +110,8 @@ _BUREAU_READERS = frozenset({_R.CITY_SETTLEMENT_CLERK, _R.CITY_SETTLEMENT_APPROV
 _COUNTY = frozenset({_R.COUNTY_AUDITOR, _R.COUNTY_SETTLEMENT_CLERK, _R.COUNTY_SETTLEMENT_APPROVER})
 _HOSPITAL = frozenset({_R.HOSPITAL_DEPARTMENT, _R.HOSPITAL_SUBMITTER, _R.HOSPITAL_VIEWER, _R.INTEGRATION_DEVELOPER})
 _CATALOG = frozenset({_R.PROVINCE_CATALOG_EDITOR, _R.PROVINCE_CATALOG_APPROVER})
-_PROVINCE = _CATALOG | {_R.PROVINCE_ANALYST}
+_PROVINCE_SETTLEMENT = frozenset({_R.PROVINCE_SETTLEMENT_CLERK, _R.PROVINCE_SETTLEMENT_APPROVER})
+_PROVINCE = _CATALOG | _PROVINCE_SETTLEMENT | {_R.PROVINCE_ANALYST}
 _EVERY_TENANT = _PROVINCE | _BUREAU_READERS | _COUNTY | _HOSPITAL
 SYSTEM_ADMINS = frozenset({_R.PROVINCE_SYSTEM_ADMINISTRATOR, _R.CITY_SYSTEM_ADMINISTRATOR})
 """Open accounts and clients, and read nothing of the business (系统管理员)."""
@@ -140,7 +146,7 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.REGISTER_MESSAGE_KEYS: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.IMPORT_HISTORY: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.READ_SUBMISSION: _BUREAU_READERS | _COUNTY | _HOSPITAL,
-    Duty.READ_CASES: _PROVINCE | _BUREAU_READERS | _COUNTY | _HOSPITAL,
+    Duty.READ_CASES: _CATALOG | {_R.PROVINCE_ANALYST} | _BUREAU_READERS | _COUNTY | _HOSPITAL,
     Duty.READ_FUND: _BUREAU_READERS | {_R.PROVINCE_ANALYST},
     Duty.PROPOSE_BUDGET: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_BUDGET: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
@@ -148,6 +154,9 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.APPROVE_CLEARING: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.READ_CLEARING: _BUREAU_READERS | _COUNTY | _HOSPITAL | {_R.PROVINCE_ANALYST},
     Duty.ANSWER_STATEMENT: frozenset({_R.HOSPITAL_SUBMITTER}),
+    Duty.CLEAR_BETWEEN_AREAS: frozenset({_R.PROVINCE_SETTLEMENT_CLERK}),
+    Duty.APPROVE_BETWEEN_AREAS: frozenset({_R.PROVINCE_SETTLEMENT_APPROVER}),
+    Duty.READ_BETWEEN_AREAS: _BUREAU_READERS | _PROVINCE_SETTLEMENT,
     Duty.ENTER_YEAR: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_YEAR: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.APPLY_SPECIAL_CASE: frozenset({_R.HOSPITAL_SUBMITTER}),
@@ -198,6 +207,8 @@ MONEY_DUTIES: frozenset[Duty] = frozenset(
         Duty.APPROVE_BUDGET,
         Duty.START_CLEARING,
         Duty.APPROVE_CLEARING,
+        Duty.CLEAR_BETWEEN_AREAS,
+        Duty.APPROVE_BETWEEN_AREAS,
         Duty.RECORD_PAYMENT,
         Duty.RECORD_DEDUCTION,
         Duty.APPROVE_DEDUCTION,

@@ -12,6 +12,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -187,6 +188,23 @@ class UnitOfWork:
             yield
         finally:
             await self.connection.execute(text(f"set local role {self.scope.role.value}"))
+
+    @asynccontextmanager
+    async def in_area(self, area_id: int) -> AsyncIterator[None]:
+        """Act for one area of a province in the worker's role, for a few statements of this transaction (代辖区记账).
+
+        Raises: ValueError for an area that is not of the scope's province.
+        """
+        outer = self.scope
+        if area_id not in outer.area_ids:
+            raise ValueError("the area is not of this province")
+        self.scope = replace(outer, role=DatabaseRole.WORKER, area_id=area_id, area_ids=())
+        await _enter(self.connection, self.scope)
+        try:
+            yield
+        finally:
+            self.scope = outer
+        await _enter(self.connection, outer)
 
     def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do something once the facts are safe, such as ringing the worker's bell; its failure loses nothing."""

@@ -50,6 +50,11 @@ _READ: Mapping[str, tuple[tuple[str, ...], str]] = {
     "volume_baseline": (_BELOW, _APPROVED),
     "working_calendar": (_AND_WORKER, _APPROVED),
     "edition_withdrawal": (_AND_WORKER, _APPROVED),
+    "inter_area_statement": (("fenzhi_area",), _PUBLISHED),
+    **dict.fromkeys(
+        ("inter_area_balance", "inter_area_claim"),
+        (("fenzhi_area",), "statement_id in ( select inter_area_statement.statement_id from inter_area_statement)"),
+    ),
     "opinion_answer": (_AND_WORKER, "next_edition_id in ( select catalog_edition.edition_id"),
 }
 """Table → who reads only what is published, and what published means."""
@@ -70,6 +75,7 @@ _CHANGE: Mapping[str, tuple[tuple[str, ...], str]] = {
     "quality_league": (("fenzhi_area", "fenzhi_worker"), _DRAFT),
     "edition_withdrawal": (("fenzhi_province",), "state = 'proposed'"),
     "special_case": (("fenzhi_area",), "state <> 'paid'"),
+    "inter_area_statement": (("fenzhi_province",), _DRAFT),
     "role_grant": (("fenzhi_operator", "fenzhi_area"), "state = 'proposed'"),
 }
 """Table → who changes only what is undecided, and what undecided means."""

@@ -32,7 +32,15 @@ Progress = Callable[[int, int], None]
 
 
 async def run_to_publication(
-    cast: Cast, city: str, kind: str, insurance: str, year: int, period: int, on_progress: Progress | None = None
+    cast: Cast,
+    city: str,
+    kind: str,
+    insurance: str,
+    year: int,
+    period: int,
+    on_progress: Progress | None = None,
+    *,
+    pool_scope: str = "LOCAL",
 ) -> dict[str, Any]:
     """Start, compute, approve by a second person, publish (发起、计算、审批、公布); the published run.
 
@@ -40,7 +48,7 @@ async def run_to_publication(
     """
     clerk = cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
     approver = cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
-    order = {"kind": kind, "insurance": insurance.upper(), "poolScope": "LOCAL", "year": year, "period": period}
+    order = {"kind": kind, "insurance": insurance.upper(), "poolScope": pool_scope, "year": year, "period": period}
     started = await clerk.do("clearingRunStart", "ClearingRunStartInput", order, "run { id jobId }")
     run = started["run"]
     await clerk.wait(run["jobId"], on_progress)

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 from fractions import Fraction
@@ -25,6 +25,7 @@ from fenzhi.access.tokens import Verifier
 from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.demo.steps import Demonstration
+from fenzhi.cli.flow.clearing import run_to_publication
 from fenzhi.cli.flow.client import Actor, Cast, StepRefused
 from fenzhi.cli.flow.onboarding import as_text
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary, personal_canary
@@ -69,6 +70,7 @@ async def probed_world(
                 source = _source(prefix, seed)
                 await _perform(cast, source, is_sandbox=prefix == _SECOND)
                 await leave_more(cast, source.plan)
+                await _clear_between_areas(cast, source.plan)
                 tenants |= _tenants(source.plan)
         await _leave_the_governed(cast, platform)
         tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
@@ -198,6 +200,24 @@ async def _leave_a_task(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str)
     approver = cast.actor(city, Role.CITY_SETTLEMENT_APPROVER)
     ids = [entry["id"] for entry in proposed["entries"]]
     await approver.do("policyApprove", "PolicyApproveInput", {"ids": ids}, "entries { id }")
+
+
+async def _clear_between_areas(cast: Cast, plan: ProvincePlan) -> None:
+    """The first quarter's cases of other cities, settled where they were treated, and the statement between the cities."""
+    for city in plan.cities:
+        await run_to_publication(
+            cast, city.code, "QUARTER", "employee", plan.settlement_year, 1, pool_scope="OUT_OF_AREA"
+        )
+    clerk = cast.actor(plan.code, Role.PROVINCE_SETTLEMENT_CLERK)
+    approver = cast.actor(plan.code, Role.PROVINCE_SETTLEMENT_APPROVER)
+    wanted = {"insurance": "EMPLOYEE", "year": plan.settlement_year, "kind": "QUARTER", "period": 1}
+    for ends_with in ("areaClearingVoid", "areaClearingPublish"):
+        started = await clerk.do("areaClearingStart", "AreaClearingStartInput", wanted, "jobId")
+        await clerk.wait(started["jobId"])
+        found = await clerk.ask("{ areaClearings(first: 1) { nodes { id } } }")
+        decided = {"clearing": found["areaClearings"]["nodes"][0]["id"]}
+        who = clerk if ends_with.endswith("Void") else approver
+        await who.do(ends_with, "AreaClearingDecideInput", decided, "clearing { id }")
 
 
 def _entry(plan: ProvincePlan, owner: str, **more: Any) -> dict[str, Any]:
@@ -381,10 +401,12 @@ def _source(prefix: str, seed: int) -> DemoSource:
     plan = synthetic_province(seed, cities=2, counties=4, hospitals=10)
     marked = _marked(plan, prefix)
 
+    elsewhere = {_code(c.code, prefix): _code(plan.cities[n - 1].code, prefix) for n, c in enumerate(plan.cities)}
+
     def lists() -> Iterator[tuple[str, bytes]]:
         for hospital, line in synthetic_lists.settlement_lists(plan, CASES, date(2025, 1, 1), date(2025, 3, 31)):
             code = _code(hospital, prefix)
-            yield code, _marked_line(line, prefix, code)
+            yield code, _marked_line(line, prefix, code, elsewhere)
 
     def history() -> Iterator[dict[str, Any]]:
         for row in synthetic_lists.history(plan, CASES * 3):
@@ -463,8 +485,11 @@ def _marked(plan: ProvincePlan, prefix: str) -> ProvincePlan:
     )
 
 
-def _marked_line(line: bytes, prefix: str, hospital: str) -> bytes:
-    """A list under another prefix, its ids and names carrying the hospital's canary; a line that is no JSON stays broken."""
+def _marked_line(line: bytes, prefix: str, hospital: str, elsewhere: Mapping[str, str]) -> bytes:
+    """A list under another prefix, its ids and names carrying the hospital's canary; a line that is no JSON stays broken.
+
+    Of ten patients one is insured in another city.
+    """
     try:
         message = json.loads(line)
     except ValueError:
@@ -480,6 +505,8 @@ def _marked_line(line: bytes, prefix: str, hospital: str) -> bytes:
         message["fixmedins_code"] = _code(message["fixmedins_code"], prefix)
     if isinstance(message.get("insu_admdvs"), str):
         message["insu_admdvs"] = _code(message["insu_admdvs"], prefix)
+        if str(message.get("setl_id")).endswith("7"):
+            message["insu_admdvs"] = elsewhere.get(message["insu_admdvs"], message["insu_admdvs"])
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -550,6 +577,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "WorkingCalendar": ("working_calendar", "calendar_id::text"),
     "ClearingRun": ("clearing_run", "run_id::text"),
     "HospitalStatement": ("hospital_statement", "run_id::text || '.' || hospital_id::text"),
+    "AreaClearing": ("inter_area_statement", "statement_id::text"),
     "Scorecard": ("scorecard", "scorecard_id::text"),
     "QualityLeague": ("quality_league", "league_id::text"),
     "AuditEvent": ("audit_event", "event_id::text"),
@@ -618,6 +646,16 @@ async def _area_objects(
     return found
 
 
+_OF_PROVINCE = (
+    "catalog_edition",
+    "code_table",
+    "disease_group",
+    "job",
+    "working_calendar",
+    "inter_area_statement",
+)
+
+
 async def _province_objects(connection: Any, world: ProbedWorld, numbers: Numbers, code: str) -> None:
     from fenzhi.cli.probes.judge import node_id
 
@@ -627,9 +665,9 @@ async def _province_objects(connection: Any, world: ProbedWorld, numbers: Number
         await connection.execute("select set_config('fenzhi.province_id', $1, true)", str(numbers.province))
         await connection.execute("select set_config('fenzhi.area_ids', $1, true)", "{" + own + "}")
         for node_type, (table, key) in NODE_TABLES.items():
-            if table not in ("catalog_edition", "code_table", "disease_group", "job", "working_calendar"):
+            if table not in _OF_PROVINCE:
                 continue
-            state = "state" if table in ("catalog_edition", "working_calendar") else "''"
+            state = "state" if table in ("catalog_edition", "working_calendar", "inter_area_statement") else "''"
             rows = await connection.fetch(
                 f"select {key} as key, {state} as state from {table} where province_id = $1 order by recorded_at limit 50"
                 if table != "disease_group"

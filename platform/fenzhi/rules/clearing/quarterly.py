@@ -29,6 +29,7 @@ from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.point_value.point_value_methods import PriceTerms
 from fenzhi.rules.point_value.settlement_point_value import settlement_point_value
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 
 
@@ -68,6 +69,8 @@ class QuarterClaim:
     """Points of the baseline of an elastic point value (弹性点值基准量)."""
     floor_lack_fen: int = 0
     """What its cases lack to their floor, see `case_floor_lack` (病例保底缺额)."""
+    case_priced_fen: int = 0
+    """What its cases are paid one by one; read where the price is by case (逐例计付合计)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,8 @@ def quarter_shares(
         points_decimals,
         price.basis if price else Basis.TOTAL_COST,
     )
+    if price is not None and price.by_case is not None:
+        return value, _by_case(value, claims, order)
     ratios: Mapping[str, Fraction] = {}
     if order.method is not ShareMethod.DEFAULT and order.claim is ClaimFormula.SP_PHI:
         ratios = hospital_ratios({c.hospital: (c.points, c.booked_fen, c.cost_fen) for c in claims})
@@ -211,6 +216,24 @@ def quarter_shares(
         floors={claim.hospital: claim.floor_lack_fen for claim in claims},
     )
     return value, shares
+
+
+def _by_case(value: PointValue, claims: Sequence[QuarterClaim], order: ShareOrder) -> PoolShares:
+    """Each case paid by itself: the gross of a hospital is the sum of its cases, and no account stands behind it."""
+    exact = value.exact()
+    printed = Fraction(value.printed(order.printed_decimals)) / exact if exact else Fraction(0)
+    shares = {
+        claim.hospital: GrossShare(
+            claim.case_priced_fen,
+            claim.case_priced_fen,
+            claim.case_priced_fen,
+            claim.case_priced_fen,
+            value.fund_ratio(),
+            half_up(claim.points * value.fund_fen * printed / value.points),
+        )
+        for claim in claims
+    }
+    return PoolShares(shares, 0, 0, 0, Fraction(value.points))
 
 
 def _quarter_line(claim: QuarterClaim, share: GrossShare, terms: QuarterTerms) -> StatementLine:

@@ -101,6 +101,8 @@ def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
     """The steps from the pool to gross (自基金池至应付的步骤)."""
     terms = run.terms
     value = run.paid_point_value
+    if terms.price.by_case is not None:
+        return [_case_by_case(run, line, terms.price.by_case)]
     zh, en = _SHARE_TEXTS[terms.shares.method]
     if terms.shares.pay_by is PayBy.PRINTED_POINT_VALUE:
         zh += "按公布点值支付，差额记入点值尾差账户。"
@@ -135,6 +137,22 @@ def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
             )
         )
     return steps
+
+
+def _case_by_case(run: QuarterRun, line: StatementLine, fen_per_unit: Fraction) -> Step:
+    """Cases of other areas, each at the exact price of the local pool (异地病例步骤)."""
+    places = run.point_value.points_decimals
+    return Step(
+        "clearing.out_of_area",
+        "异地病例按就医地本地基金池同期每分值基金逐例计付，四舍五入到分，由参保地负担。",
+        "Cases of other areas, each at the local pool's exact fund per point of the same period, half up to the fen; the area of "
+        "insurance bears them.",
+        (
+            ("fund_per_point", str(fen_per_unit * Fraction(10**places, 100))),
+            ("points", _points(line.points, places)),
+            ("gross", yuan_from_fen(line.gross_fen)),
+        ),
+    )
 
 
 def _priced(run: QuarterRun, line: StatementLine) -> list[Step]:

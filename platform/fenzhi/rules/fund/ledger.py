@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fenzhi.rules.clearing.annual_clearing import AnnualRun
+from fenzhi.rules.clearing.out_of_area import Funding
 from fenzhi.rules.clearing.presettlement import MonthRun
 from fenzhi.rules.clearing.quarterly import QuarterRun
 from fenzhi.rules.clearing.statement import DRAWN_OR_RETURNED, Account, StatementLine
@@ -49,6 +50,9 @@ class LedgerAccount(StrEnum):
     ADVANCE = "advance"
     RECEIVABLE = "receivable"
     OPENING = "opening"
+    INTER_AREA_RECEIVABLE = "inter_area_receivable"
+    INTER_AREA_PAYABLE = "inter_area_payable"
+    INTER_AREA_UNCOVERED = "inter_area_uncovered"
 
     @property
     def zh(self) -> str:
@@ -81,6 +85,9 @@ _ZH = {
     LedgerAccount.ADVANCE: "预付金",
     LedgerAccount.RECEIVABLE: "应收机构款",
     LedgerAccount.OPENING: "期初余额",
+    LedgerAccount.INTER_AREA_RECEIVABLE: "应收其他统筹区异地款",
+    LedgerAccount.INTER_AREA_PAYABLE: "应付其他统筹区异地款",
+    LedgerAccount.INTER_AREA_UNCOVERED: "异地款资金缺口",
 }
 
 KEPT_BACK = (LedgerAccount.RESERVE, LedgerAccount.ADJUSTMENT, LedgerAccount.RISK)
@@ -198,6 +205,29 @@ def set_aside_entries(before: Mapping[str, int], now: Mapping[str, int], memo: s
         entries.extend(_pair("", LedgerAccount.FUND, account, added, memo))
     check_balanced(entries)
     return tuple(entries)
+
+
+def between_areas_positions(
+    receivable_fen: int, payable_fen: int, funding: Funding
+) -> tuple[dict[Position, int], dict[Position, int]]:
+    """Where the books of one area should stand after a clearing between areas, year to date (区域间清算应记额). Units: fen.
+
+    First those of its out-of-area pool: what others owe replaces the fund that paid their cases; what is owed to others
+    is fund spent, as far as the fund goes. Then those of its local pool, whose adjustment fund pays what is short.
+    """
+    out_of_area: dict[Position, int] = {}
+    local: dict[Position, int] = {}
+    _move(out_of_area, "", LedgerAccount.INTER_AREA_RECEIVABLE, LedgerAccount.FUND, receivable_fen)
+    _move(out_of_area, "", LedgerAccount.FUND, LedgerAccount.INTER_AREA_PAYABLE, funding.fund_fen)
+    _move(out_of_area, "", LedgerAccount.INTER_AREA_UNCOVERED, LedgerAccount.INTER_AREA_PAYABLE, funding.uncovered_fen)
+    _move(local, "", LedgerAccount.ADJUSTMENT, LedgerAccount.INTER_AREA_PAYABLE, funding.adjustment_fen)
+    owed = -sum(held.get(("", LedgerAccount.INTER_AREA_PAYABLE), 0) for held in (out_of_area, local))
+    if owed != payable_fen:
+        raise InvariantBroken(BOOKS_AGREE, account="inter_area_payable", unexplained_fen=owed - payable_fen)
+    return (
+        {place: amount for place, amount in out_of_area.items() if amount},
+        {place: amount for place, amount in local.items() if amount},
+    )
 
 
 def owed_entries(hospital: str, amount_fen: int, memo: str) -> tuple[Entry, ...]:

@@ -70,6 +70,9 @@ class PriceTerms:
     elastic_baseline_share: Fraction | None = None
     basis: Basis = Basis.TOTAL_COST
     """Of the pool's own point value, hence of every value beside it (点值口径)."""
+    by_case: Fraction | None = None
+    """Fen of fund per unit of points at which each case is paid by itself: cases of other areas, see `out_of_area`
+    (逐例计付的单价). Nothing is shared then, so no method acts."""
 
 
 @dataclass(frozen=True, slots=True)

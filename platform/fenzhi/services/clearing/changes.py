@@ -99,7 +99,7 @@ async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) 
     Reads the cases of the run as just stored. Empty for a month and for a run before which nothing was settled; where a part cannot be
     computed again from what is stored, the refusal says why. Raises: InvariantBroken when the causes do not add up to the change.
     """
-    if frozen.kind is RunKind.MONTH:
+    if frozen.kind is RunKind.MONTH or frozen.by_case is not None:
         return RunChanges({})
     parts = await _parts(uow, frozen)
     if not parts.runs:

@@ -171,9 +171,13 @@ async def _record_point_value(uow: UnitOfWork, frozen: FrozenRun, computed: Comp
                 "steps": [
                     {
                         "rule": "point_value.settlement",
-                        "zh": "结算点值＝（当期基金 ÷ 基金支付比例）÷ 总分值"
+                        "zh": "异地病例按就医地本地基金池价格逐例计付，点值由其合计得出。"
+                        if frozen.by_case is not None
+                        else "结算点值＝（当期基金 ÷ 基金支付比例）÷ 总分值"
                         + ("。" if frozen.kind is RunKind.YEAR else "；本季为暂定值，年度清算为准。"),
-                        "en": "Settlement point value: (fund ÷ fund ratio) ÷ points"
+                        "en": "Cases of other areas are paid one by one at the local pool's price; this is what they came to."
+                        if frozen.by_case is not None
+                        else "Settlement point value: (fund ÷ fund ratio) ÷ points"
                         + ("." if frozen.kind is RunKind.YEAR else "; provisional until the year is cleared."),
                         "values": [
                             ["fund_fen", str(value.fund_fen)],
@@ -341,6 +345,7 @@ def _statement_row(
                 "deposit_held_before_fen": line.deposit_held_before_fen,
                 "deposit_target_fen": line.deposit_target_fen,
                 "deposit_posting_fen": line.deposit_posting_fen,
+                **({} if frozen.by_case is None else {"by_case": str(frozen.by_case)}),
             },
             "steps": _plain_steps(computed.workings[line.hospital])
             + _special_step(frozen, number)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Row
 
+from fenzhi.rules.clearing.out_of_area import price_of_local_pool
 from fenzhi.rules.clearing.quarterly import QuarterMode
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.payment_modes.mode_of_case import PaymentMode, policy_mode_rules
@@ -25,7 +26,7 @@ from fenzhi.services.catalog import book
 from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, load_basis, places_of
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
-from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.runs import RunKind, local_pool, local_run
 from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, load_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
@@ -88,6 +89,8 @@ class FrozenRun:
     budget_id: uuid.UUID | None
     price_id: uuid.UUID | None
     manifest: Mapping[str, Any]
+    by_case: Fraction | None = None
+    """For a quarter or year of cases from elsewhere: fen of fund per unit of points in the local pool."""
 
     @property
     def points_decimals(self) -> int:
@@ -121,7 +124,8 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     cases = await cases_of_pool(database, uow, pool, months, as_known_at)
     if cases.num_rows == 0:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
-    basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=pool)
+    local = local_pool(pool)
+    basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=local)
     special = await load_special_cases(uow, pool, cases)
     check_scale(special, basis.points_decimals)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
@@ -135,7 +139,11 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     budget_id, fund_fen, budget_part = None, None, None
     price_id, price, ratio, price_part = None, None, None, None
     beside = YearInputs()
-    if kind is not RunKind.MONTH:
+    by_case, elsewhere = None, pool != local
+    if kind is not RunKind.MONTH and elsewhere:
+        by_case, local_part = await _price_of_local(uow, run, pool, kind, basis)
+        beside = await load_year_inputs(uow, pool, with_year=kind is RunKind.YEAR)
+    elif kind is not RunKind.MONTH:
         budget = await fund.budget_in_force(uow, pool)
         if budget is None:
             raise Conflict("没有已批准的预算。", "There is no approved budget.", code="BUDGET_NOT_APPROVED")
@@ -156,10 +164,11 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
             ),
         }
     method = PointValueMethod(policy.method("point_value.method"))
-    if kind is RunKind.MONTH or method in _READ_BUDGET_VALUE or method is PointValueMethod.BARGAINED:
+    is_by_price = method in _READ_BUDGET_VALUE or method is PointValueMethod.BARGAINED
+    if kind is RunKind.MONTH or (is_by_price and not elsewhere):
         is_bargained = kind is not RunKind.MONTH and method is PointValueMethod.BARGAINED
         in_force = point_value.bargained_in_force if is_bargained else point_value.budget_in_force
-        row = await in_force(uow, pool)
+        row = await in_force(uow, local)
         if row is None:
             raise Conflict(
                 "没有已批准的预算点值或协商点值。",
@@ -203,6 +212,8 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         "beside": beside.described(codes),
         "special_cases": special.described(),
     }
+    if by_case is not None:
+        manifest["local_pool"] = local_part
     return FrozenRun(
         run=run,
         pool=pool,
@@ -225,7 +236,27 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         budget_id=budget_id,
         price_id=price_id,
         manifest=manifest,
+        by_case=by_case,
     )
+
+
+async def _price_of_local(
+    uow: UnitOfWork, run: Row[Any], pool: Pool, kind: RunKind, basis: GradingBasis
+) -> tuple[Fraction, dict[str, Any]]:
+    """What a unit of points earned in the local pool over the same period, from its published statements (就医地价格)."""
+    local = await local_run(uow, pool, kind, run.period)
+    lines = await clearing.statements_of_runs(uow, [local.run_id])
+    if {line.working["terms"]["points_decimals"] for line in lines} - {basis.points_decimals}:
+        raise editions_not_addable()
+    shared = sum(line.working["terms"]["priced_share_fen"] for line in lines)
+    points = sum(line.points for line in lines)
+    described = {
+        "run": str(local.run_id),
+        "result_sha256": (local.result_sha256 or b"").hex(),
+        "shared_fen": shared,
+        "points": points,
+    }
+    return price_of_local_pool(shared, points), described
 
 
 def _last_day(run: Row[Any], kind: RunKind) -> date:
@@ -355,12 +386,17 @@ async def _refuse_late(
 
 def _same_points(price: PointValue, basis: GradingBasis) -> None:
     if basis.editions and price.points_decimals != basis.points_decimals:
-        raise Conflict(
-            "预算点值与本期病例的目录分值口径不同。",
-            "The budget point value was made under an edition of another scale than the cases fall under.",
-            code="EDITIONS_NOT_ADDABLE",
-            hint="按本期目录重新测算预算点值 / compute the budget point value under this edition",
-        )
+        raise editions_not_addable()
+
+
+def editions_not_addable() -> Conflict:
+    """A price made under an edition of another scale (点值与目录分值口径不同)."""
+    return Conflict(
+        "点值与本期病例的目录分值口径不同。",
+        "The point value was made under an edition of another scale than the cases fall under.",
+        code="EDITIONS_NOT_ADDABLE",
+        hint="按本期目录重新测算点值 / compute the point value under this edition",
+    )
 
 
 async def position_among(

@@ -195,8 +195,9 @@ class _Shares:
         if held is None:
             cases = await clearing.cases_of_hospital(uow, row.run_id, row.hospital_id)
             price = Fraction(terms["fen_per_unit"]) if terms.get("less_patient") else None
+            by_case = Fraction(terms["by_case"]) if terms.get("by_case") else None
             held = await asyncio.to_thread(
-                case_shares, row.gross_fen, [(c.case_id, c.points, c.patient_fen) for c in cases], price
+                case_shares, row.gross_fen, [(c.case_id, c.points, c.patient_fen) for c in cases], price, by_case
             )
             self._held[key] = held
             while len(self._held) > self._room:
@@ -238,6 +239,36 @@ async def statement_cases(
             )
             for case in await clearing.case_rows(uow, *found, after, limit)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class InsuredAreaView:
+    """What a hospital's cases insured in one area came to (按参保地汇总). Units: fen."""
+
+    insured_area: str
+    cases: int
+    share_fen: int
+
+
+async def statement_areas(platform: Platform, subject: Subject, key: str) -> Sequence[InsuredAreaView]:
+    """A statement of cases from elsewhere by the area of insurance (结算单按参保地), in order of code; they add up to its gross.
+
+    Empty for a statement of the local pool.
+    """
+    found = parse_statement_key(key)
+    if found is None:
+        return []
+    async with looking(platform, subject, Duty.READ_CLEARING) as uow:
+        row = await clearing.statement(uow, *found)
+        if row is None or row.pool_scope == "local":
+            return []
+        shares = await _shares.of(uow, row, row.working["terms"])
+        sums: dict[str, list[int]] = {}
+        for case in await clearing.insured_areas(uow, *found):
+            held = sums.setdefault(case.insured_area, [0, 0])
+            held[0] += 1
+            held[1] += shares[case.case_id]
+        return [InsuredAreaView(area, *held) for area, held in sorted(sums.items())]
 
 
 async def run_case_facts(platform: Platform, uow: UnitOfWork, run_ids: Sequence[uuid.UUID]) -> pa.Table:

@@ -13,6 +13,7 @@ from sqlalchemy import Row, func
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject, require_second_person
 from fenzhi.outbox.jobs import enqueue
+from fenzhi.rules.clearing.out_of_area import LocalPoolNotCleared
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id
 from fenzhi.services.clearing import closing
@@ -24,6 +25,7 @@ from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import UnitOfWork, new_id
 
 COMPUTE_JOB = "clearing.compute"
+LOCAL = "local"
 UNDECIDED = ("computing", "computed", "issued", "approved")
 
 
@@ -128,6 +130,24 @@ async def start_run(platform: Platform, clerk: Subject, request: Request, order:
     return await act(platform, clerk, Duty.START_CLEARING, request, effect)
 
 
+def local_pool(pool: Pool) -> Pool:
+    """The local pool of the same insurance and year: it prices cases of other areas as well (同险种本地基金池)."""
+    insurance, _, year = pool
+    return (insurance, LOCAL, year)
+
+
+async def local_run(uow: UnitOfWork, pool: Pool, kind: RunKind, period: int) -> Row[Any]:
+    """The published clearing of the local pool for the same period (本地基金池同期清算). Raises: LocalPoolNotCleared."""
+    for row in await clearing.runs_of_pool(uow, local_pool(pool), ("published",)):
+        if (row.kind, row.period) == (kind.value, period):
+            return row
+    raise LocalPoolNotCleared(
+        "同险种本地基金池本期清算尚未公布，异地病例没有价格。",
+        "The local pool's clearing of the period is not published, so cases from elsewhere have no price.",
+        hint="先公布本地基金池同期清算 / publish the local pool's clearing of the same period first",
+    )
+
+
 async def _refuse_live(uow: UnitOfWork, order: StartRun) -> None:
     live = await clearing.live_run(uow, order.pool, order.kind.value, order.period)
     if live is not None:
@@ -161,7 +181,9 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
                 code="PERIOD_CLOSED",
                 hint="迟报与更正进入下一次累计清算 / late and corrected lists enter the next cumulative run",
             )
-    if order.kind is not RunKind.MONTH and await fund.budget_in_force(uow, order.pool) is None:
+    if order.kind is not RunKind.MONTH and order.pool_scope != LOCAL:
+        await local_run(uow, order.pool, order.kind, order.period)
+    elif order.kind is not RunKind.MONTH and await fund.budget_in_force(uow, order.pool) is None:
         raise Conflict(
             "该基金池本年度没有已批准的预算。",
             "The pool has no approved budget for the year.",
@@ -169,7 +191,7 @@ async def _refuse_unless_free(uow: UnitOfWork, order: StartRun) -> None:
         )
     if order.kind is RunKind.YEAR:
         await refuse_open_reviews(uow, order.pool)
-    if order.kind is RunKind.MONTH and await point_value.budget_in_force(uow, order.pool) is None:
+    if order.kind is RunKind.MONTH and await point_value.budget_in_force(uow, local_pool(order.pool)) is None:
         raise Conflict(
             "该基金池本年度没有已批准的预算点值。",
             "The pool has no approved budget point value for the year.",

@@ -26,6 +26,7 @@ from fenzhi.rules.clearing.conservation import (
     check_month,
     check_quarter,
 )
+from fenzhi.rules.clearing.out_of_area import case_amounts
 from fenzhi.rules.clearing.presettlement import (
     MonthClaim,
     MonthMethod,
@@ -38,8 +39,8 @@ from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTer
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.clearing.workings import annual_working, month_working, quarter_working
 from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT
-from fenzhi.rules.point_value.point_value import PointValue
-from fenzhi.rules.point_value.point_value_methods import price_terms
+from fenzhi.rules.point_value.point_value import Basis, PointValue
+from fenzhi.rules.point_value.point_value_methods import PriceTerms, price_terms
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
@@ -163,6 +164,8 @@ class Ground(Protocol):
     def beside(self) -> YearInputs: ...
     @property
     def manifest(self) -> Mapping[str, Any]: ...
+    @property
+    def by_case(self) -> Fraction | None: ...
 
 
 @dataclass(frozen=True)
@@ -263,7 +266,19 @@ def _sums(frozen: FrozenRun, engine: Engine, cleared: pa.Table) -> dict[str, dic
             "patient_fen": cleared["patient_fen"],
         }
     )
-    return {row["hospital"]: row for row in engine.aggregate_hospitals(scored, beside).to_pylist()}
+    found = {row["hospital"]: row for row in engine.aggregate_hospitals(scored, beside).to_pylist()}
+    if frozen.by_case is not None:
+        paid = pa.table({"hospital": beside["hospital"], "fen": amounts_by_case(cleared["points"], frozen.by_case)})
+        for row in paid.group_by("hospital").aggregate([("fen", "sum")]).to_pylist():
+            found[row["hospital"]]["case_priced_fen"] = row["fen_sum"]
+    return found
+
+
+def amounts_by_case(points: pa.ChunkedArray, fen_per_unit: Fraction) -> pa.ChunkedArray:
+    """What each case of another area is paid, in the order of the rows given (异地病例逐例金额). Units: fen."""
+    known = pc.unique(points)
+    amounts = case_amounts(known.to_pylist(), fen_per_unit)
+    return pc.take(pa.array(amounts, pa.int64()), pc.index_in(points, value_set=known))
 
 
 def _hospital_codes(frozen: FrozenRun, cases: pa.Table) -> pa.ChunkedArray:
@@ -283,6 +298,7 @@ class Claim:
     cost_fen: int
     booked_fen: int
     patient_fen: int
+    case_priced_fen: int = 0
 
 
 def _claims(frozen: FrozenRun, cases: pa.Table, sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
@@ -313,6 +329,7 @@ def claims_of(
             row.get("cost_fen", 0),
             row.get("booked_fen", 0),
             row.get("patient_fen", 0),
+            row.get("case_priced_fen", 0),
         )
     return dict(sorted(found.items()))
 
@@ -343,25 +360,36 @@ def _month(ground: Ground, claims: Mapping[str, Claim]) -> tuple[MonthRun, Balan
 
 
 def _quarter(ground: Ground, claims: Mapping[str, Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
-    if ground.fund_fen is None:
-        raise ValueError("a quarter shares a fund")
     terms = frozen_quarter_terms(ground)
+    fund_fen = fund_to_share(ground, claims)
     asked = [_quarter_claim(ground, code, one) for code, one in claims.items()]
-    run = clear_quarter(ground.fund_fen, ground.points_decimals, asked, terms)
-    balance = check_quarter(run, asked, ground.fund_fen)
+    run = clear_quarter(fund_fen, ground.points_decimals, asked, terms)
+    balance = check_quarter(run, asked, fund_fen)
     return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
+
+
+def fund_to_share(ground: Ground, claims: Mapping[str, Claim]) -> int:
+    """What there is to share (可分配额): the fund opened so far; of cases from elsewhere, what they are paid one by one. Units: fen."""
+    if ground.by_case is not None:
+        return sum(one.case_priced_fen for one in claims.values())
+    if ground.fund_fen is None:
+        raise ValueError("a quarter or a year shares a fund")
+    return ground.fund_fen
 
 
 def frozen_quarter_terms(ground: Ground) -> QuarterTerms:
     """The terms of a quarter or year, with the balances its accounts open with."""
     held = ground.beside.openings
-    price = price_terms(
-        ground.policy,
-        ground.points_decimals,
-        budget=ground.price,
-        bargained=ground.price,
-        balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
-    )
+    if ground.by_case is not None:
+        price = PriceTerms(basis=Basis(ground.policy.method("point_value.basis")), by_case=ground.by_case)
+    else:
+        price = price_terms(
+            ground.policy,
+            ground.points_decimals,
+            budget=ground.price,
+            bargained=ground.price,
+            balance_fen=max(0, held.get(Account.POINT_VALUE.value, 0)),
+        )
     return QuarterTerms.from_policy(
         ground.policy,
         phi_balance_fen=max(0, held.get(Account.PHI.value, 0)),
@@ -387,6 +415,7 @@ def _quarter_claim(ground: Ground, code: str, one: Claim) -> QuarterClaim:
         offset_earlier_fen=beside.offset_earlier.get(one.number, 0),
         receivables=beside.receivables.get(one.number, ()),
         fixed_points=opened_baseline(ground, one.number),
+        case_priced_fen=one.case_priced_fen,
     )
 
 
@@ -400,8 +429,7 @@ def opened_baseline(ground: Ground, hospital: int) -> int:
 
 
 def _year(ground: Ground, claims: Mapping[str, Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:
-    if ground.fund_fen is None:
-        raise ValueError("a year shares a fund")
+    fund_fen = fund_to_share(ground, claims)
     beside, policy = ground.beside, ground.policy
     refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
     terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(ground), beside.kept_back)
@@ -417,8 +445,8 @@ def _year(ground: Ground, claims: Mapping[str, Claim]) -> tuple[AnnualRun, Balan
         )
         for code, one in claims.items()
     ]
-    run = clear_year(ground.fund_fen, ground.points_decimals, asked, terms)
-    balance = check_year(run, asked, ground.fund_fen)
+    run = clear_year(fund_fen, ground.points_decimals, asked, terms)
+    balance = check_year(run, asked, fund_fen)
     return run, balance, {line.hospital: annual_working(run, line) for line in run.lines}
 
 
@@ -458,7 +486,11 @@ def _share_totals(
     code_of = {row["hospital"]: frozen.hospitals[row["hospital"]][0] for row in counted}
     gross = {line.hospital: line.gross_fen for line in lines}
     shares = dict(gross)
-    if not less_patient:
+    if frozen.by_case is not None:
+        paid = pa.table({"hospital": cleared["hospital_id"], "fen": amounts_by_case(cleared["points"], frozen.by_case)})
+        summed = paid.group_by("hospital").aggregate([("fen", "sum")]).to_pylist()
+        shares = {code_of[row["hospital"]]: row["fen_sum"] for row in summed}
+    elif not less_patient:
         totals = pa.table(
             {
                 "hospital": pa.array(list(code_of), cleared["hospital_id"].type),

@@ -105,7 +105,7 @@ def read_described(described: Mapping[str, Any], ids: Mapping[str, int]) -> Year
 async def load_year_inputs(uow: UnitOfWork, pool: Pool, *, with_year: bool) -> YearInputs:
     """Read what stands beside the cases (读取年内其他依据). `with_year`: of the annual run as well, assessments and advances."""
     opened = _held(await clearing.books(uow, pool, sources=("opening",)))
-    kept = _held(await clearing.books(uow, pool, sources=("opening", "budget")))
+    kept = _held(await clearing.books(uow, pool, sources=("opening", "budget", "inter_area")))
     receivables: dict[int, list[Receivable]] = {}
     earlier: dict[int, int] = {}
     for row in await year.open_receivables(uow, pool):

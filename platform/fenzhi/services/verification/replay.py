@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlalchemy import Row
 
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
+from fenzhi.rules.clearing.out_of_area import case_amounts, price_of_local_pool
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
@@ -55,6 +56,7 @@ class _Recorded:
     position: Position
     beside: YearInputs
     manifest: Mapping[str, Any]
+    by_case: Fraction | None = None
 
 
 async def verify_replay(
@@ -74,6 +76,11 @@ async def verify_replay(
     try:
         ground = await _recorded(uow, run, codes)
         frozen, sums = await _case_sums(uow, run, codes)
+        if ground.by_case is not None:
+            for row in await store.run_case_points(uow, run.run_id):
+                (fen,) = case_amounts([int(row.points)], ground.by_case)
+                held = sums[codes[row.hospital_id]]
+                held["case_priced_fen"] = held.get("case_priced_fen", 0) + fen * int(row.cases)
         settled = settle(ground, claims_of(ground, frozen, sums))
     except InvariantBroken as broken:
         found.saw(CHECK, False, f"{place} {broken.account or 'run'}", str(broken))
@@ -119,7 +126,14 @@ async def _recorded(uow: UnitOfWork, run: Row[Any], codes: Mapping[int, str]) ->
         position=await position_among(uow, run, policy, in_order),
         beside=read_described(manifest["beside"], ids),
         manifest=manifest,
+        by_case=_price_of_local(manifest),
     )
+
+
+def _price_of_local(manifest: Mapping[str, Any]) -> Fraction | None:
+    """What a unit of points earned in the local pool, where the run priced its cases by it."""
+    local = manifest.get("local_pool")
+    return None if local is None else price_of_local_pool(local["shared_fen"], local["points"])
 
 
 async def _by_hospital(uow: UnitOfWork, table: str, named: Sequence[Sequence[Any]]) -> dict[int, int]:

@@ -19,6 +19,7 @@ from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.clearing import clearing_run, hospital_statement, ledger_entry, run_case
 from fenzhi.store.tables.jobs import job
 from fenzhi.store.tables.registry import hospital, pooling_area
+from fenzhi.store.tables.submission import inpatient_case
 
 _COPY_ROWS = 200_000
 LIVE = ("computing", "computed", "issued", "approved", "published")
@@ -308,6 +309,18 @@ async def cases_of_hospital(uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int
             within(run_case, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id, c.disposition == "cleared"
         )
         .order_by(c.case_id)
+    )
+
+
+async def insured_areas(uow: UnitOfWork, run_id: uuid.UUID, hospital_id: int) -> Sequence[Row[Any]]:
+    """Where the patients of the cleared cases of one hospital are insured (参保地)."""
+    c, d = run_case.c, inpatient_case.c
+    return await uow.rows(
+        select(c.case_id, d.insured_area)
+        .join(inpatient_case, (d.area_id == c.area_id) & (d.case_id == c.case_id))
+        .where(
+            within(run_case, uow.scope), c.run_id == run_id, c.hospital_id == hospital_id, c.disposition == "cleared"
+        )
     )
 
 

@@ -99,6 +99,17 @@ async def run_case_sums(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
     )
 
 
+async def run_case_points(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
+    """How many cleared cases of a hospital have how many points, as stored."""
+    return await uow.rows(
+        text(
+            """select hospital_id, points, count(*) as cases from run_case
+               where area_id = :area and run_id = :run and disposition = 'cleared' group by 1, 2"""
+        ),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
 async def runs_named(uow: UnitOfWork, run_ids: Sequence[str]) -> Sequence[Row[Any]]:
     """Runs of the area by id."""
     return await uow.rows(

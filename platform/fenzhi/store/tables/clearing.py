@@ -161,7 +161,8 @@ ledger_entry = Table(
     PrimaryKeyConstraint("entry_id"),
     ForeignKeyConstraint(["run_id"], ["clearing_run.run_id"]),
     CheckConstraint(
-        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset', 'review')", name="source"
+        "source in ('run', 'payment', 'advance', 'budget', 'opening', 'receivable', 'offset', 'review', 'inter_area')",
+        name="source",
     ),
     CheckConstraint("(source = 'run') = (run_id is not null)", name="run"),
     CheckConstraint("(source = 'run') = (source_id is null)", name="source_id"),

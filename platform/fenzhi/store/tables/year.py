@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from fenzhi.store.tables.base import (
     TableClass,
     as_written,
+    big,
     code,
     day,
     document,
@@ -274,3 +275,80 @@ deadline = Table(
     info=walled(TableClass.HOSPITAL),
 )
 """The deadline ledger (时限台账): which clock runs for whom, until when, and when it was met."""
+
+inter_area_statement = Table(
+    "inter_area_statement",
+    metadata,
+    key("statement_id"),
+    whole("province_id", nullable=False),
+    code("insurance", nullable=False),
+    small("year", nullable=False),
+    code("kind", nullable=False),
+    small("period", nullable=False),
+    code("state", nullable=False),
+    whole("claims", nullable=False),
+    fen("receivable_fen"),
+    fen("payable_fen"),
+    document("working", nullable=False),
+    uuid_("drafted_by"),
+    uuid_("drafted_by_person", nullable=False),
+    uuid_("approved_by"),
+    uuid_("approved_by_person"),
+    moment("published_at"),
+    recorded_at(),
+    PrimaryKeyConstraint("statement_id"),
+    CheckConstraint("kind in ('quarter', 'year')", name="kind"),
+    CheckConstraint("state in ('draft', 'published', 'voided')", name="state"),
+    CheckConstraint("receivable_fen = payable_fen", name="balanced"),
+    CheckConstraint("state <> 'published' or approved_by_person <> drafted_by_person", name="four_eyes"),
+    Index(
+        "uq_inter_area_statement_live",
+        "province_id",
+        "insurance",
+        "year",
+        "kind",
+        "period",
+        unique=True,
+        postgresql_where=text("state <> 'voided'"),
+    ),
+    info=walled(TableClass.PROVINCE),
+)
+"""What the areas of a province owe one another for a period, year to date (区域间异地就医清算)."""
+
+inter_area_balance = Table(
+    "inter_area_balance",
+    metadata,
+    uuid_("statement_id", nullable=False),
+    whole("area_id", nullable=False),
+    code("counterpart", nullable=False),
+    whole("cases", nullable=False),
+    fen("receivable_fen"),
+    fen("payable_fen"),
+    PrimaryKeyConstraint("statement_id", "area_id", "counterpart"),
+    ForeignKeyConstraint(["statement_id"], ["inter_area_statement.statement_id"]),
+    info=walled(TableClass.AREA),
+)
+"""One area's side of a statement, by the other area; every claim stands in two rows, one on each side. Year to date."""
+
+inter_area_claim = Table(
+    "inter_area_claim",
+    metadata,
+    key("claim_id"),
+    whole("area_id", nullable=False),
+    uuid_("statement_id", nullable=False),
+    code("treatment_area", nullable=False),
+    code("hospital_code", nullable=False),
+    uuid_("run_id"),
+    uuid_("case_id", nullable=False),
+    whole("settlement_month", nullable=False),
+    big("points", nullable=False),
+    small("points_decimals", nullable=False),
+    fen("amount_fen"),
+    recorded_at(),
+    PrimaryKeyConstraint("claim_id"),
+    ForeignKeyConstraint(["statement_id"], ["inter_area_statement.statement_id"]),
+    Index("ix_inter_area_claim_statement", "area_id", "statement_id", "claim_id"),
+    Index("ix_inter_area_claim_case", "area_id", "case_id"),
+    info=walled(TableClass.AREA),
+)
+"""What a case treated elsewhere costs the area of insurance, its owner here; a change of price is a row more (异地就医申请)."""
