@@ -21,6 +21,7 @@ from builders.year_place import (
     submitter,
     year_of,
 )
+from fenzhi.access.roles import Role
 
 POLICY: dict[str, Any] = {
     "clearing__share_method": "account",
@@ -38,8 +39,12 @@ POLICY: dict[str, Any] = {
     ],
     "bands__sources": ["adjustment", "risk", "reserve"],
     "assessment__acts_at": "coefficient",
+    "delegation__counties": [{"county": "8S0122", "duties": "payment|deduction"}],
 }
 ALWAYS_0 = "unexplainedFen"
+COUNTY_TOTALS = """
+query($id: ID!) { clearingRun(id: $id) { countyTotals { countyCode hospitals transferFen paidFen } } }
+"""
 
 
 async def cases(pool: Pool, month: int, *, a: int = 1, b: int = 1) -> None:
@@ -51,10 +56,16 @@ async def cases(pool: Pool, month: int, *, a: int = 1, b: int = 1) -> None:
 
 
 async def paid(pool: Pool, run: dict[str, Any]) -> None:
-    """Pay every positive transfer of a run."""
+    """Pay every positive transfer of a run: the city its own hospital, the county that settles the hospital of its own."""
+    county = await pool.world.client("8S0122", Role.COUNTY_SETTLEMENT_CLERK)
     for node in run["statements"]["nodes"]:
         if int(node["transferFen"]) > 0:
-            assert (await pool.pay(run["id"], node["hospitalCode"], int(node["transferFen"])))["userErrors"] == []
+            client = county if node["hospitalCode"] == pool.place.county_hospital else None
+            recorded = await pool.pay(run["id"], node["hospitalCode"], int(node["transferFen"]), client=client)
+            assert recorded["userErrors"] == []
+    (own,) = (await county.gql(COUNTY_TOTALS, {"id": run["id"]}))["clearingRun"]["countyTotals"]
+    assert (own["countyCode"], own["hospitals"]) == ("8S0122", 1)
+    assert int(own["paidFen"]) == max(0, int(own["transferFen"]))
 
 
 async def reconciled(pool: Pool, run: dict[str, Any]) -> None:
@@ -172,6 +183,12 @@ async def test_twelve_months_four_quarters_and_the_year(world: World) -> None:
     await reconciled(pool, run)
     found = await year_of(pool, run_id)
     seen |= {name for name, fen in (await books(pool)).items() if fen} | set(found["accounts"])
+    # The county keeps the books of its own hospital, the same as the city reads of it.
+    county = await world.client("8S0122", Role.COUNTY_SETTLEMENT_APPROVER)
+    query = "{ fundBooks(insurance: EMPLOYEE, poolScope: LOCAL, year: 2025) { hospitalCode account balanceFen } }"
+    kept = (await county.gql(query))["fundBooks"]
+    assert kept == [r for r in (await (await pool.clerk()).gql(query))["fundBooks"] if r["hospitalCode"] == b]
+    assert len(kept) > 5
     last = {code: int(line["finalFen"]) for code, line in found["lines"].items()}
     assert last[b] < 0
     if last[a] > 0:

@@ -95,7 +95,14 @@ class Pool:
         return await self.look(run)
 
     async def pay(
-        self, run: str, hospital: str, amount_fen: int, *, returned_fen: int = 0, voucher: str = ""
+        self,
+        run: str,
+        hospital: str,
+        amount_fen: int,
+        *,
+        returned_fen: int = 0,
+        voucher: str = "",
+        client: Client | None = None,
     ) -> dict[str, Any]:
         order = {
             "idempotencyKey": new_key(),
@@ -106,7 +113,7 @@ class Pool:
             "amountFen": str(amount_fen),
             "returnedFen": str(returned_fen),
         }
-        answer = await (await self.clerk()).gql(
+        answer = await (client or await self.clerk()).gql(
             "mutation($i: PaymentRecordInput!) { paymentRecord(input: $i) { payment { amountFen } userErrors { code } } }",
             {"i": order},
         )
@@ -274,7 +281,9 @@ async def _pool(world: World, place: Place, policy: dict[str, Any]) -> Pool:
     return Pool(world, place, scope, numbers)
 
 
-async def enter_area_policy(world: World, city: str, values: dict[str, Any]) -> None:
+async def enter_area_policy(
+    world: World, city: str, values: dict[str, Any], *, effective_from: str = "2021-01-01"
+) -> None:
     """Propose and approve values of an area."""
     clerk = await world.client(city, Role.CITY_SETTLEMENT_CLERK)
     proposed = await clerk.gql(
@@ -283,7 +292,7 @@ async def enter_area_policy(world: World, city: str, values: dict[str, Any]) -> 
             "i": {
                 "idempotencyKey": new_key(),
                 "values": [
-                    {"key": k, "value": v if isinstance(v, str) else json.dumps(v), "effectiveFrom": "2021-01-01"}
+                    {"key": k, "value": v if isinstance(v, str) else json.dumps(v), "effectiveFrom": effective_from}
                     for k, v in values.items()
                 ],
                 "document": "测试结算办法〔2021〕1号",

@@ -136,6 +136,19 @@ class SurplusStatement:
     hospitals: list[HospitalSurplus] = strawberry.field(description="By hospital code (各机构).")
 
 
+@strawberry.type(description="The statements of one county's hospitals in a run (县级结算汇总).")
+class CountyTotal:
+    county_code: str = strawberry.field(description="County, blank for the city's own hospitals (县).")
+    hospitals: int = strawberry.field(description="How many hospitals (机构数).")
+    gross_fen: Fen = strawberry.field(description="Σ gross, in fen (应付合计，分).")
+    deductions_fen: Fen = strawberry.field(description="Σ audit deductions, in fen (审核扣款合计，分).")
+    payable_fen: Fen = strawberry.field(description="Σ payable, in fen (应拨付合计，分).")
+    transfer_fen: Fen = strawberry.field(description="Σ transfers of the run, in fen (本次拨付合计，分).")
+    paid_fen: Fen = strawberry.field(
+        description="Recorded as paid on this run, net of returns, in fen (已拨付合计，分)."
+    )
+
+
 @strawberry.type(description="One month pre-settled, one quarter or the year cleared of a fund pool (结算).")
 class ClearingRun(Node):
     area_code: str = strawberry.field(description="Code of the pooling area (统筹区).")
@@ -178,6 +191,24 @@ class ClearingRun(Node):
                 for one in found.hospitals
             ],
         )
+
+    @strawberry.field(
+        description="What it came to by county, and what was paid on it so far; a county sees its own (县级结算汇总)."
+    )
+    async def county_totals(self, info: Info) -> list[CountyTotal]:
+        views = await lookups.county_totals(info.context.platform, info.context.subject, self.view.run_id)
+        return [
+            CountyTotal(
+                county_code=v.county_code,
+                hospitals=v.hospitals,
+                gross_fen=Fen(v.gross_fen),
+                deductions_fen=Fen(v.deductions_fen),
+                payable_fen=Fen(v.payable_fen),
+                transfer_fen=Fen(v.transfer_fen),
+                paid_fen=Fen(v.paid_fen),
+            )
+            for v in views
+        ]
 
     @strawberry.field(description="Statements you may see, in order of hospital code (结算单).")
     async def statements(self, info: Info, first: int, after: str | None = None) -> Connection[HospitalStatement]:

@@ -76,7 +76,7 @@ class YearQuery:
 
     @strawberry.field(
         description="The books of a pool's year: every source and every published run; they sum to 0 (总账余额). "
-        "Roles: city."
+        "Roles: city, province analyst; a county's settlement staff see the accounts of their own hospitals."
     )
     async def fund_books(self, info: Info, insurance: Insurance, pool_scope: PoolScope, year: int) -> list[BookBalance]:
         context = info.context

@@ -29,7 +29,9 @@ class County(Node):
     code: str = strawberry.field(description="Division code (区划代码).")
     name: str = strawberry.field(description="Name (名称).")
     area_code: str = strawberry.field(description="Code of its pooling area (所属统筹区).")
-    is_delegated: bool = strawberry.field(description="Whether the city has delegated settlement (是否受委托结算).")
+    is_delegated: bool = strawberry.field(
+        description="Whether settlement is delegated to it where the policy delegation.counties says nothing (登记的委托结算标志)."
+    )
 
     @staticmethod
     def of(view: lookups.CountyView) -> County:

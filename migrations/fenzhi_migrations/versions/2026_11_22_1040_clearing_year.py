@@ -14,6 +14,7 @@ from fenzhi_migrations.walls import (
     AREA,
     COUNTY,
     HOSPITAL,
+    IN_COUNTY,
     IN_HOSPITAL,
     PROVINCE,
     WORKER,
@@ -100,6 +101,8 @@ WALLS: tuple[Wall, ...] = (
         for table in ("inter_area_balance", "inter_area_claim")
     ),
 )
+# A county that settles reads the entries of its own hospitals.
+_COUNTY_BOOKS = f"ledger_entry_select_{COUNTY}"
 _APPEND_ONLY = ("receivable_movement", "advance_movement", "statement_act", "inter_area_balance", "inter_area_claim")
 
 # A run as the levels below the city see it: what is published, and a year that was sent to them for their answer.
@@ -220,9 +223,13 @@ def upgrade() -> None:
     for table in _APPEND_ONLY:
         op.execute(append_only(table))
     _see_runs(_RUN_BELOW)
+    op.execute(f"grant select on ledger_entry to {COUNTY}")
+    op.execute(f"create policy {_COUNTY_BOOKS} on ledger_entry for select to {COUNTY} using ({IN_COUNTY})")
 
 
 def downgrade() -> None:
+    op.execute(f"drop policy {_COUNTY_BOOKS} on ledger_entry")
+    op.execute(f"revoke select on ledger_entry from {COUNTY}")
     _see_runs(_RUN_BELOW_BEFORE)
     for table in _APPEND_ONLY:
         op.execute(f"drop trigger {table}_append_only on {table}")
@@ -580,6 +587,7 @@ def _make_tables() -> None:
     op.add_column(
         "ledger_entry", sa.Column("source", sa.Text(collation="C"), server_default=sa.text("'run'"), nullable=False)
     )
+    op.add_column("ledger_entry", sa.Column("county_id", sa.Integer(), nullable=True))
     op.add_column("ledger_entry", sa.Column("source_id", sa.Uuid(), nullable=True))
     op.alter_column("ledger_entry", "run_id", existing_type=sa.UUID(), nullable=True)
     op.create_index("ix_ledger_entry_source_id", "ledger_entry", ["area_id", "source_id"], unique=False)
@@ -605,6 +613,7 @@ def _drop_tables() -> None:
     op.drop_index("ix_ledger_entry_source_id", table_name="ledger_entry")
     op.alter_column("ledger_entry", "run_id", existing_type=sa.UUID(), nullable=False)
     op.drop_column("ledger_entry", "source_id")
+    op.drop_column("ledger_entry", "county_id")
     op.drop_column("ledger_entry", "source")
     op.drop_column("hospital_statement", "final_fen")
     op.drop_column("hospital_statement", "advance_fen")

@@ -71,6 +71,7 @@ class Duty(StrEnum):
     READ_SUBMISSION = "read_submission"  # 查上报与校验
     READ_CASES = "read_cases"  # 查病例（去标识）
     READ_FUND = "read_fund"  # 查预算与点值
+    READ_BOOKS = "read_books"  # 查总账；县只见本县机构
     PROPOSE_BUDGET = "propose_budget"
     APPROVE_BUDGET = "approve_budget"
     START_CLEARING = "start_clearing"  # 发起预结算、清算
@@ -148,6 +149,7 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.READ_SUBMISSION: _BUREAU_READERS | _COUNTY | _HOSPITAL,
     Duty.READ_CASES: _CATALOG | {_R.PROVINCE_ANALYST} | _BUREAU_READERS | _COUNTY | _HOSPITAL,
     Duty.READ_FUND: _BUREAU_READERS | {_R.PROVINCE_ANALYST},
+    Duty.READ_BOOKS: _BUREAU_READERS | {_R.PROVINCE_ANALYST, _R.COUNTY_SETTLEMENT_CLERK, _R.COUNTY_SETTLEMENT_APPROVER},
     Duty.PROPOSE_BUDGET: frozenset({_R.CITY_SETTLEMENT_CLERK}),
     Duty.APPROVE_BUDGET: frozenset({_R.CITY_SETTLEMENT_APPROVER}),
     Duty.START_CLEARING: frozenset({_R.CITY_SETTLEMENT_CLERK}),

@@ -35,8 +35,6 @@ class Subject:
     hospital_id: int | None = None
     area_ids: tuple[int, ...] = ()
     is_sandbox: bool = False
-    is_delegated: bool = False
-    """For a county: the city has delegated settlement to it."""
     has_second_factor: bool = False
     """Whether the issuer vouches, in this token, for a second factor (双因素)."""
     issuer: str = ""
@@ -61,13 +59,6 @@ class Subject:
             )
         if duty in SECOND_FACTOR_DUTIES and not self.has_second_factor:
             raise SecondFactorRequired(duty)
-        settles = duty in {Duty.RECORD_PAYMENT, Duty.APPROVE_DEDUCTION}
-        if self.tenant_kind is TenantKind.COUNTY and settles and not self.is_delegated:
-            raise Forbidden(
-                "本县未受市级委托结算。",
-                "The city has not delegated settlement to this county.",
-                code="SETTLEMENT_NOT_DELEGATED",
-            )
         if duty is Duty.READ_AUDIT:
             return self._scope(_AUDITOR[self.tenant_kind])
         return self._scope(_DATABASE_ROLE[self.tenant_kind])

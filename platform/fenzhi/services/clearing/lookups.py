@@ -242,6 +242,36 @@ async def statement_cases(
 
 
 @dataclass(frozen=True, slots=True)
+class CountyTotalView:
+    """The statements of one county's hospitals in a run (县级结算汇总). Units: fen. `county_code` blank: the city's own hospitals."""
+
+    county_code: str
+    hospitals: int
+    gross_fen: int
+    deductions_fen: int
+    payable_fen: int
+    transfer_fen: int
+    paid_fen: int
+
+
+async def county_totals(platform: Platform, subject: Subject, run_id: uuid.UUID) -> Sequence[CountyTotalView]:
+    """What a run came to by county, in order of code, and what was paid on it so far (县级结算汇总); a county sees its own."""
+    async with looking(platform, subject, Duty.READ_CLEARING) as uow:
+        return [
+            CountyTotalView(
+                r.county_code or "",
+                int(r.hospitals),
+                int(r.gross_fen),
+                int(r.deductions_fen),
+                int(r.payable_fen),
+                int(r.transfer_fen),
+                int(r.paid_fen),
+            )
+            for r in await clearing.county_totals(uow, run_id)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class InsuredAreaView:
     """What a hospital's cases insured in one area came to (按参保地汇总). Units: fen."""
 

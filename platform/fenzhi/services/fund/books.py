@@ -49,8 +49,11 @@ class AccountBalance:
 
 
 async def books(platform: Platform, subject: Subject, pool: Pool) -> Sequence[AccountBalance]:
-    """The books of a pool's year, every source and every published run (总账余额); they sum to 0."""
-    async with looking(platform, subject, Duty.READ_FUND) as uow:
+    """The books of a pool's year, every source and every published run (总账余额); they sum to 0.
+
+    A county sees the accounts of its own hospitals, which are one side of the books.
+    """
+    async with looking(platform, subject, Duty.READ_BOOKS) as uow:
         codes = {row.hospital_id: row.code for row in await registry.hospitals(uow, 0, 1_000_000)}
         return [
             AccountBalance(

@@ -12,9 +12,11 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject, require_second_person
+from fenzhi.rules.fund.delegation import DelegatedDuty
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id, looking
 from fenzhi.services.fund.faults import amount_fault, pool_faults, text_fault
+from fenzhi.services.registry.delegation import require_delegation
 from fenzhi.store.repositories import fund, registry
 from fenzhi.store.session import UnitOfWork
 
@@ -125,6 +127,7 @@ async def decide_deduction(
     """
 
     async def effect(uow: UnitOfWork) -> Answer:
+        await require_delegation(uow, DelegatedDuty.DEDUCTION)
         key = as_id(deduction_id, "deduction")
         row = await fund.deduction_by_id(uow, key)
         if row is None:

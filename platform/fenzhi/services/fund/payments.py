@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
+from fenzhi.rules.fund.delegation import DelegatedDuty
 from fenzhi.rules.fund.ledger import payment_entries, reversal
 from fenzhi.rules.refusals import Conflict, DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, as_id, looking
@@ -19,6 +20,7 @@ from fenzhi.services.deadlines.clocks import meet_payment
 from fenzhi.services.fund.advances import refuse_closed
 from fenzhi.services.fund.books import post
 from fenzhi.services.fund.faults import amount_fault, text_fault
+from fenzhi.services.registry.delegation import require_delegation
 from fenzhi.store.repositories import clearing, fund, registry
 from fenzhi.store.session import UnitOfWork
 
@@ -97,6 +99,7 @@ async def record_payment(platform: Platform, clerk: Subject, request: Request, o
     """
 
     async def effect(uow: UnitOfWork) -> Answer:
+        await require_delegation(uow, DelegatedDuty.PAYMENT)
         faults = _faults(order, await uow.today())
         if faults:
             raise DataRefused(tuple(faults))
@@ -147,6 +150,7 @@ async def reverse_payment(platform: Platform, clerk: Subject, request: Request, 
     faults = text_fault("REASON_MISSING", "reason", reason, "冲正理由", "The reason")
 
     async def effect(uow: UnitOfWork) -> Answer:
+        await require_delegation(uow, DelegatedDuty.PAYMENT)
         if faults:
             raise DataRefused(tuple(faults))
         key = as_id(payment_id, "payment")

@@ -65,12 +65,8 @@ async def _subject(uow: UnitOfWork, claims: Claims, row: Row[Any]) -> Subject | 
     role = Role(claims.role)
     kind = KIND_OF_ROLE[role]
     area_ids: tuple[int, ...] = ()
-    is_delegated = False
     if kind is TenantKind.PROVINCE and row.province_id is not None:
         area_ids = await registry.areas_of_province(uow, row.province_id)
-    if kind is TenantKind.COUNTY:
-        found = await registry.county_by_code(uow, claims.tenant)
-        is_delegated = bool(found and found.is_delegated)
     return Subject(
         account_id=str(row.account_id),
         person_id=str(row.person_id),
@@ -83,7 +79,6 @@ async def _subject(uow: UnitOfWork, claims: Claims, row: Row[Any]) -> Subject | 
         county_id=row.county_id,
         hospital_id=row.hospital_id,
         area_ids=area_ids,
-        is_delegated=is_delegated,
         is_sandbox=await registry.is_sandbox(uow, row.province_id),
         has_second_factor=claims.has_second_factor,
         issuer=claims.issuer,

@@ -17,8 +17,9 @@ from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
 from fenzhi.store.tables.clearing import clearing_run, hospital_statement, ledger_entry, run_case
+from fenzhi.store.tables.fund import payment
 from fenzhi.store.tables.jobs import job
-from fenzhi.store.tables.registry import hospital, pooling_area
+from fenzhi.store.tables.registry import county, hospital, pooling_area
 from fenzhi.store.tables.submission import inpatient_case
 
 _COPY_ROWS = 200_000
@@ -177,6 +178,31 @@ def _statements() -> Any:
     )
 
 
+async def county_totals(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """The statements of a run by county, those of the city's own hospitals under a null county; with what was paid on the run."""
+    c, p = hospital_statement.c, payment.c
+    paid = (
+        select(p.hospital_id, func.sum(p.amount_fen - p.returned_fen).label("fen"))
+        .where(within(payment, uow.scope), p.run_id == run_id)
+        .group_by(p.hospital_id)
+        .subquery()
+    )
+    return await uow.rows(
+        select(
+            county.c.code.label("county_code"),
+            func.count().label("hospitals"),
+            *(func.sum(c[name]).label(name) for name in ("gross_fen", "deductions_fen", "payable_fen", "transfer_fen")),
+            func.coalesce(func.sum(paid.c.fen), 0).label("paid_fen"),
+        )
+        .select_from(hospital_statement)
+        .outerjoin(county, county.c.county_id == c.county_id)
+        .outerjoin(paid, paid.c.hospital_id == c.hospital_id)
+        .where(within(hospital_statement, uow.scope), c.run_id == run_id)
+        .group_by(county.c.code)
+        .order_by(county.c.code.asc().nulls_first())
+    )
+
+
 async def add_statements(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
     await uow.insert(hospital_statement, rows)
 
@@ -194,13 +220,14 @@ async def add_entries(
     await uow.execute(
         text(
             """
-            insert into ledger_entry (entry_id, area_id, run_id, source, source_id, insurance, pool_scope, year, hospital_id, account,
-                                      amount_fen, memo)
+            insert into ledger_entry (entry_id, area_id, run_id, source, source_id, insurance, pool_scope, year, hospital_id, county_id,
+                                      account, amount_fen, memo)
             select e.entry_id, :area_id, cast(:run_id as uuid), :source, cast(:source_id as uuid), :insurance, :pool_scope, :year,
-                   e.hospital_id, e.account, e.amount_fen, e.memo
+                   e.hospital_id, h.county_id, e.account, e.amount_fen, e.memo
               from unnest(cast(:ids as uuid[]), cast(:hospitals as int[]), cast(:accounts as text[]),
                           cast(:amounts as bigint[]), cast(:memos as text[]))
                    as e (entry_id, hospital_id, account, amount_fen, memo)
+              left join hospital h on h.area_id = :area_id and h.hospital_id = e.hospital_id
             """
         ),
         {

@@ -154,6 +154,7 @@ ledger_entry = Table(
     code("pool_scope", nullable=False),
     small("year", nullable=False),
     whole("hospital_id"),
+    whole("county_id"),
     code("account", nullable=False),
     fen("amount_fen"),
     words("memo", nullable=False),
