@@ -21,7 +21,7 @@ from fenzhi.rules.review.eligibility import EligibilityTerms, SpecialCase, Speci
 from fenzhi.rules.review.special_case_cap import Admission, Application, admit, special_case_cap
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.clearing.freezing import price_of
-from fenzhi.services.clearing.runs import UNDECIDED, RunKind
+from fenzhi.services.clearing.runs import UNDECIDED, RunKind, local_pool
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.assembly import scoring_frame
 from fenzhi.services.scoring.explain import explained
@@ -174,7 +174,8 @@ async def _judged(uow: UnitOfWork, row: Row[Any]) -> tuple[dict[str, Any], tuple
         return {}, (
             _fault("CASE_REPLACED", "case", "该病例已被更正的清单取代。", "A corrected list has replaced the case."),
         )
-    pool = (case.insurance, case.pool_scope, row.year)
+    # Cases of other areas are priced by the local pool, here as in their clearing.
+    pool = local_pool((case.insurance, case.pool_scope, row.year))
     price = await point_value.budget_in_force(uow, pool)
     if price is None:
         raise Conflict(

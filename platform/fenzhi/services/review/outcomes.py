@@ -17,6 +17,7 @@ from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.rules.review.outcome import SpecialFunding, award_points
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.clearing.freezing import price_of
+from fenzhi.services.clearing.runs import local_pool
 from fenzhi.services.fund.books import post
 from fenzhi.services.fund.faults import amount_fault, text_fault
 from fenzhi.services.policy.resolution import resolved_policy
@@ -67,7 +68,7 @@ async def value_case(platform: Platform, clerk: Subject, request: Request, speci
 
 
 async def _valued(uow: UnitOfWork, row: Row[Any], order: Value) -> dict[str, Any]:
-    found = await point_value.budget_in_force(uow, pool_of(row))
+    found = await point_value.budget_in_force(uow, local_pool(pool_of(row)))
     if found is None:
         raise Conflict(
             "该基金池没有已批准的预算点值。",
