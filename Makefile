@@ -46,7 +46,7 @@ probes: setup ## Every field and path as every role for every tenant (越权探�
 
 battery: setup ## The long battery (长时测试): SEED=1
 	$(BIN)/python -m pytest -m battery $(ARGS)
-	for section in tokens graphql idempotency delivery concurrency interference walls kills cuts rollouts clocks disk uploads audit canaries restore migrations; do \
+	for section in tokens graphql idempotency delivery concurrency interference walls kills cuts rollouts clocks disk uploads submission fuzz audit canaries restore migrations; do \
 	  $(BIN)/fenzhi battery $$section --seed $(or $(SEED),1) --json || exit $$?; done
 
 bench: setup ## Speed beside its floors (性能测量): CASES=200000 SEED=1

@@ -38,6 +38,8 @@ class Section(StrEnum):
     CLOCKS = "clocks"
     DISK = "disk"
     UPLOADS = "uploads"
+    SUBMISSION = "submission"
+    FUZZ = "fuzz"
     AUDIT = "audit"
     RESTORE = "restore"
     CANARIES = "canaries"
