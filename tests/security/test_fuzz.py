@@ -12,9 +12,12 @@ from builders.submission_place import Place, open_place
 from builders.world import World
 from fenzhi.access.roles import Role
 from fenzhi.cli.battery.fuzz import Ground, fuzz_batches, fuzz_files, fuzz_messages, sound_lists
+from fenzhi.cli.battery.kills import superuser_dsn
 from fenzhi.cli.battery.mutations import KINDS
+from fenzhi.cli.battery.submission import one_message_many_ways
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.flow.client import Actor
+from fenzhi.cli.servers import ServerAddresses
 from fenzhi.services.submission.template_workbook import template_workbook
 
 
@@ -72,3 +75,11 @@ async def test_bad_files_are_refused_or_judged(place: Place) -> None:
         await fuzz_files(tally, ground, seed=5, bomb_bytes=120 << 20, most=24)
     assert tally.failures == []
     assert tally.tried["a file is refused with a code"] > 5
+
+
+async def test_one_message_a_hundred_ways_has_one_effect(place: Place, own_database: ServerAddresses) -> None:
+    tally = Tally()
+    async with ground_of(place) as ground:
+        await one_message_many_ways(tally, ground.actor, superuser_dsn(own_database), seed=6, ways=100)
+    assert tally.failures == []
+    assert tally.figures == {"same_message_sent": 100, "other_bodies": 3}
