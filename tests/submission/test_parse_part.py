@@ -83,7 +83,7 @@ def test_a_sound_line_becomes_a_list():
     assert given.fund_payments is not None and given.fund_payments[0] == ("310100", 2600000)
     assert given.diagnoses is not None
     assert [(row.code, row.principal) for row in given.diagnoses] == [("I63.900", True), ("I10.x00x002", False)]
-    assert given.procedures[0] == ("88.4101", "脑动脉造影", True, dt.date(2025, 1, 4))
+    assert given.procedures[0] == ("88.4101", "脑动脉造影", True, dt.date(2025, 1, 4), None)
     assert given.age_days_stated is None
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 import strawberry
 
 from fenzhi.services.acts import Answer, as_id
-from fenzhi.services.submission import filing, returns
+from fenzhi.services.submission import filing, freezing, returns
 from fenzhi.services.submission.national.keys import NewMessageKey, register_message_key
 from fenzhi.services.submission.national.signature import SignatureKind
 from fenzhi_graphql.context import Info
@@ -48,7 +48,9 @@ class FiledListReviewInput:
     reason: str = strawberry.field(default="", description="Why; needed when it is sent back (理由).")
 
 
-@strawberry.input(description="Return a case to its hospital, or take that back (退回、撤销退回).")
+@strawberry.input(
+    description="Return a case to its hospital, take that back, or release a frozen one (退回、撤销退回、解除冻结)."
+)
 class CaseReturnInput:
     idempotency_key: str = strawberry.field(description=_KEY)
     inpatient_case: strawberry.ID = strawberry.field(description="The case (病例).")
@@ -193,6 +195,20 @@ class FilingMutation:
             order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
             request = context.request("caseReturnWithdraw", input.idempotency_key, order)
             return await returns.withdraw_return(context.platform, context.subject, request, case_id, input.reason)
+
+        return await _hold(info, *await answered(act()))
+
+    @strawberry.mutation(
+        description="Release a case that a finding froze: it counts again as it is (解除冻结). Role: county_auditor, city_settlement_clerk."
+    )
+    async def case_release(self, info: Info, input: CaseReturnInput) -> CaseHoldPayload:
+        context = info.context
+
+        async def act() -> Answer:
+            case_id = _case_id(input.inpatient_case)
+            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
+            request = context.request("caseRelease", input.idempotency_key, order)
+            return await freezing.release_case(context.platform, context.subject, request, case_id, input.reason)
 
         return await _hold(info, *await answered(act()))
 

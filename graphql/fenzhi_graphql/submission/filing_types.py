@@ -130,10 +130,12 @@ class CaseHold(Node, Shows):
     case_id: strawberry.ID = strawberry.field(description="The case (病例).")
     setl_id: str = strawberry.field(description="Settlement id (结算号).")
     hospital_code: str = strawberry.field(description="Institution code (机构编码).")
-    kind: str = strawberry.field(description="returned by a bureau, or voided by its hospital (类别).")
+    kind: str = strawberry.field(
+        description="returned by a bureau, voided by its hospital, or frozen by a finding (类别)."
+    )
     reason: str = strawberry.field(description="Why (理由).")
     due_on: date | None = strawberry.field(
-        description="Last day of the correction window; none for voided (更正截止日)."
+        description="Last day of the correction, or of the bureau's decision on a frozen case; none for voided (截止日)."
     )
     held_at: datetime = strawberry.field(description="Since when (起始时点).")
     state: str = strawberry.field(description="open, overdue, corrected or released (状态).")

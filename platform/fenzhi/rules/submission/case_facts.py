@@ -102,18 +102,23 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
 
 
 _canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_NOT_HASHED = frozenset(
+    {"person_name", "certificate_no", "unread", "ventilator_duration", "icu_durations", "complication_mark"}
+)
 
 
 def canonical_text(given: SettlementList) -> str:
     """The list in one fixed spelling (清单规范文本): compact JSON, attributes in order, dates ISO, amounts in fen.
 
     Names and certificate numbers are left out, and a birth weight that is not told: the text is hashed into a run's manifest, which others read.
+    What is only checked and never settled is left out too.
     """
     stated = {
         name: value
         for name, value in given._asdict().items()
-        if name not in ("person_name", "certificate_no", "unread") and (name, value) != ("birth_weight_g", None)
+        if name not in _NOT_HASHED and (name, value) != ("birth_weight_g", None)
     }
+    stated["procedures"] = [row[:4] for row in given.procedures]
     return _canonical(stated)
 
 

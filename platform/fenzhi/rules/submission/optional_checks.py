@@ -13,6 +13,14 @@ from typing import TypeVar
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import DataRefused, Refusal
+from fenzhi.rules.submission.evidence_checks import (
+    EVIDENCE_CODES,
+    NO_TABLES,
+    EvidenceTables,
+    ask_evidence,
+    cost_band,
+    words,
+)
 from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.rules.submission.verdict import Severity, Verdict
 from fenzhi.rules.submission.verdict_texts import verdict
@@ -27,6 +35,7 @@ OPTIONAL_CODES = frozenset(
         "SURGERY_CHARGE_WITHOUT_PROCEDURE",
         "SHORT_STAY_WITHOUT_PROCEDURE",
         "ONLY_DRUGS_CHARGED",
+        *EVIDENCE_CODES,
     }
 )
 """Codes that policy may switch on (可启用的规则代码)."""
@@ -49,6 +58,7 @@ class OptionalChecks:
     ages_of: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Beginning of a diagnosis code → least and most age on admission, in days (诊断限年龄)."""
     short_stay_days: int = 0
+    evidence: EvidenceTables = NO_TABLES
 
 
 NO_OPTIONAL_CHECKS = OptionalChecks()
@@ -69,7 +79,43 @@ def optional_checks(resolved: ResolvedPolicy) -> OptionalChecks:
         _map(resolved, "submission.sex_limited_diagnoses"),
         {prefix: limits for prefix, limits in ranges.items() if limits is not None},
         days,
+        _evidence(resolved),
     )
+
+
+def _evidence(resolved: ResolvedPolicy) -> EvidenceTables:
+    """The tables that were entered (已录入的对照表). Raises: DataRefused for a band nobody can read."""
+
+    def entered(key: str) -> dict[str, str] | None:
+        return resolved.map(key) if resolved.has(key) else None
+
+    procedures = entered("submission.procedure_limited_diagnoses")
+    bands = entered("submission.diagnosis_cost_bands")
+    anaesthesia = entered("submission.anaesthesia_of_procedures")
+    charged = "submission.charged_procedures"
+    if faults := unreadable_bands(bands or {}):
+        raise DataRefused(tuple(faults))
+    read = {prefix: cost_band(text) for prefix, text in (bands or {}).items()}
+    return EvidenceTables(
+        None if procedures is None else {prefix: words(text) for prefix, text in procedures.items()},
+        None if bands is None else {prefix: band for prefix, band in read.items() if band is not None},
+        frozenset(resolved.list(charged)) if resolved.has(charged) else None,
+        entered("submission.complication_diagnoses"),
+        None if anaesthesia is None else {prefix: frozenset(words(text)) for prefix, text in anaesthesia.items()},
+    )
+
+
+def unreadable_bands(bands: Mapping[str, str]) -> list[Refusal]:
+    """Every entry whose costs are not least-most yuan (无法读取的费用区间)."""
+    return [
+        Refusal(
+            "COST_BAND_UNREADABLE", "submission.diagnosis_cost_bands", f"{prefix}: {text}",
+            f"“{text}”不是“最低-最高”金额（元）。", f"'{text}' is not least-most yuan.",
+            "例如 500-12000.00。", "For instance 500-12000.00.",
+        )
+        for prefix, text in bands.items()
+        if cost_band(text) is None
+    ]  # fmt: skip
 
 
 def unknown_checks(named: Iterable[str]) -> list[Refusal]:
@@ -123,6 +169,7 @@ def ask_optional(given: SettlementList, asked: OptionalChecks) -> Iterator[Verdi
         if "NEWBORN_DIAGNOSIS_AGE" in on and coded.startswith("P07") and days is not None and days >= NEWBORN_DAYS:
             yield verdict("NEWBORN_DIAGNOSIS_AGE", where, coded, severities=on, coded=coded, days=str(days))
     yield from _charges(given, asked)
+    yield from ask_evidence(given, on, asked.evidence)
 
 
 def _charges(given: SettlementList, asked: OptionalChecks) -> Iterator[Verdict]:

@@ -29,6 +29,8 @@ class Procedure(NamedTuple):
     name: str | None = None
     main: bool | None = None
     begun_on: dt.date | None = None
+    anaesthesia: str | None = None
+    """麻醉方式 (`anst_way`)."""
 
 
 class FundPayment(NamedTuple):
@@ -85,6 +87,12 @@ class SettlementList(NamedTuple):
     """Birth weight of a newborn (新生儿出生体重)."""
     unread: frozenset[str] = frozenset()
     """Paths that were stated but could not be read; their faults are reported by the reader (已上报但无法读取的字段)."""
+    ventilator_duration: str | None = None
+    """Time on a ventilator as written (呼吸机使用时长), days/hours/minutes."""
+    icu_durations: tuple[str | None, ...] = ()
+    """Times in intensive care as written, in the order of the rows (重症监护时长)."""
+    complication_mark: str | None = None
+    """CC or MCC, where the hospital marks it (并发症标记): a field of the platform, not of the nation."""
 
     def principal_diagnoses(self) -> tuple[tuple[int, Diagnosis], ...]:
         """Place and diagnosis of every row flagged principal (标为主诊断的各行)."""

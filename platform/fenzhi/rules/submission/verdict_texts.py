@@ -11,13 +11,14 @@ from types import MappingProxyType
 
 from fenzhi.rules.refusals import Refusal
 from fenzhi.rules.submission.check_texts import CHECK_TEXTS
+from fenzhi.rules.submission.evidence_texts import EVIDENCE_TEXTS
 from fenzhi.rules.submission.format_texts import FORMAT_TEXTS
 from fenzhi.rules.submission.optional_texts import OPTIONAL_TEXTS
 from fenzhi.rules.submission.table_texts import TABLE_TEXTS
 from fenzhi.rules.submission.verdict import Severity, Verdict, VerdictText
 
 VERDICT_TEXTS: Mapping[str, VerdictText] = MappingProxyType(
-    {text.code: text for text in FORMAT_TEXTS + TABLE_TEXTS + CHECK_TEXTS + OPTIONAL_TEXTS}
+    {text.code: text for text in FORMAT_TEXTS + TABLE_TEXTS + CHECK_TEXTS + OPTIONAL_TEXTS + EVIDENCE_TEXTS}
 )
 
 _SAW_LIMIT = 200

@@ -8,11 +8,12 @@ from typing import Any
 
 from fenzhi.rules.refusals import Refusal
 from fenzhi.rules.scorecard.quality_league import weight_faults
-from fenzhi.rules.submission.optional_checks import unknown_checks, unreadable_ranges
+from fenzhi.rules.submission.optional_checks import unknown_checks, unreadable_bands, unreadable_ranges
 
 _CHECKS: Mapping[str, Callable[[Any], list[Refusal]]] = {
     "submission.optional_checks": unknown_checks,
     "submission.age_limited_diagnoses": unreadable_ranges,
+    "submission.diagnosis_cost_bands": unreadable_bands,
     "scorecard.quality_weights": weight_faults,
 }
 """Key → every fault of a value that has the right shape."""

@@ -22,6 +22,7 @@ from fenzhi.services.acts import Platform
 from fenzhi.services.events.notices import Notice, announce, tell_hospital
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.submission.check_book import submitter
+from fenzhi.services.submission.freezing import FREEZING_RULES, freeze_cases
 from fenzhi.services.submission.gather import settle_filed
 from fenzhi.services.submission.judge_history import RULE as HISTORY_RULE
 from fenzhi.services.submission.judge_history import judge_history
@@ -80,6 +81,8 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
         else:
             counts, state = await _judge_lists(platform, job, uow, found, stated_rows, tally)
             await settle_filed(uow, found)
+            if state == "judged" and any(rule in FREEZING_RULES for rule, _ in tally.findings):
+                await freeze_cases(uow, found)
         await store.move_batch(uow, batch_id, "sealed", state=state, counts=counts, judged_at=func.now())
         result.update(counts, state=state)
         await _tell(uow, found, state, counts)

@@ -280,6 +280,10 @@ def _read_value(reading: LineReading, value: object, kind: msgspec.inspect.Type,
     if isinstance(kind, msgspec.inspect.ListType):
         return _read_rows(reading, value, kind, name)
     if isinstance(kind, msgspec.inspect.AnyType):
+        before = len(reading.faults)
+        _read_carried(reading, value, path)
+        if len(reading.faults) > before:
+            return _ABSENT
         return int(value.text) if isinstance(value, _Number) and value.text.isdigit() else value
     if isinstance(kind, msgspec.inspect.IntType):
         return _read_whole(reading, value, kind, path)

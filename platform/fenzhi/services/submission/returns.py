@@ -117,11 +117,11 @@ async def return_case(
     told = reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:
-        case = await _standing(uow, case_id)
+        case = await standing_case(uow, case_id)
         if await store.open_hold(uow, case_id) is not None:
             raise CaseHeld(
-                "该病例已退回，正待更正。", "The case is returned already and waits for its correction.",
-                hint="等待更正，或撤销退回 / wait for the correction, or withdraw the return",
+                "该病例已退回或冻结，正待处理。", "The case is returned or held already.",
+                hint="等待更正，或先撤销退回、解除冻结 / wait for the correction, or end what holds it first",
             )  # fmt: skip
         policy = await policy_of_today(uow)
         days = policy.integer("submission.correction_days")
@@ -148,7 +148,8 @@ async def return_case(
     return await act(platform, subject, Duty.RETURN_LISTS, request, effect)
 
 
-async def _standing(uow: UnitOfWork, case_id: uuid.UUID) -> Row[Any]:
+async def standing_case(uow: UnitOfWork, case_id: uuid.UUID) -> Row[Any]:
+    """A case that no correction has replaced (现行病例). Raises: CaseReplaced, NotFound."""
     case = await store.standing_case(uow, case_id)
     if case is None:
         if await store.case_exists(uow, case_id):
@@ -182,7 +183,7 @@ async def withdraw_return(
     told = reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:
-        await _standing(uow, case_id)
+        await standing_case(uow, case_id)
         held = await store.open_hold(uow, case_id)
         if held is None or held.kind != "returned":
             raise NotFound("该病例没有待更正的退回。", "The case has no return that is open.")

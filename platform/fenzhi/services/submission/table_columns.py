@@ -84,6 +84,7 @@ LIST_COLUMNS: tuple[Column, ...] = (
     Column("psn_cashpay", "个人现金支付", _A, True, "1068.00"),
     Column("psn_selfpay", "个人自付", _A),
     Column("psn_ownpay", "个人自费", _A),
+    Column("ccmcc_flag", "并发症标记", _W),
 )
 
 _YES_NO = ("1", "0")

@@ -58,6 +58,8 @@ class WireProcedure(Struct, gc=False, frozen=True):
     """1 main, 2 other: read where the flag is absent (手术操作类别)."""
     begun_at: Day | None = field(name="oprn_oprt_begntime", default=None)
     dated: Day | None = field(name="oprn_oprt_date", default=None)
+    anaesthesia: Any = field(name="anst_way", default=None)
+    """Carried in whatever shape it comes; read where it is text (麻醉方式)."""
 
 
 class WireFundPayment(Struct, gc=False, frozen=True):
@@ -116,6 +118,9 @@ class WireList(Struct, gc=False, frozen=True):
     items: Annotated[list[WireItem], Meta(max_length=200)] | None = field(name="iteminfo", default=None)
     birth_weight: Any = field(name="nwb_bir_wt", default=None)
     """Carried in whatever shape it comes; read only where it is one weight (新生儿出生体重)."""
+    ventilator: Any = field(name="vent_used_dura", default=None)
+    icu: Any = field(name="icuinfo", default=None)
+    complication_mark: Text6 | None = field(name="ccmcc_flag", default=None)
 
 
 CARRIED = frozenset(
@@ -123,18 +128,18 @@ CARRIED = frozenset(
     acp_medins_name acp_optins_code adm_caty adm_dept_codg adm_dept_name adm_way bill_code bill_no biz_sn bld_amt bld_cat
     bld_unt bldinfo chfpdr_code chfpdr_name chk_cont coner_addr coner_name coner_tel curr_addr days_rinp_flag_31
     days_rinp_pup_31 dscg_caty dscg_dept_codg dscg_dept_name emp_addr emp_name emp_tel fixmedins_name hi_no hi_paymtd
-    hi_setl_lv hi_type hsorg hsorg_opter icuinfo insuplc ipt_med_type lv1_nurscare_days lv3_nurscare_days maindiag_flag
+    hi_setl_lv hi_type hsorg hsorg_opter insuplc ipt_med_type lv1_nurscare_days lv3_nurscare_days maindiag_flag
     medins_fill_dept medins_fill_psn mul_nwb_adm_wt mul_nwb_bir_wt naty ntly nwb_adm_type nwb_adm_wt
     opsp_diag_caty opsp_mdtrt_date opspdiseinfo otp_tcm_dise otp_wm_dise patn_cert_type patn_rlts poscode prfs
     pwcry_afadm_coma_dura pwcry_bfadm_coma_dura refldept_dept resp_nurs_code scd_nurscare_days setl_list_sn sp_psn_type
-    spga_nurscare_days stas_type tcm_dise_code trt_type vent_used_dura wm_dise_code
+    spga_nurscare_days stas_type tcm_dise_code trt_type wm_dise_code
     """.split()
 )
 """National fields of the list that are kept in the original and not judged (保留原文而不参与校验的国家字段)."""
 
 CARRIED_IN_ROWS = frozenset(
     """
-    anst_begntime anst_dr_code anst_dr_name anst_endtime anst_way oper_dr_code oper_dr_name oprn_oprt_endtime
+    anst_begntime anst_dr_code anst_dr_name anst_endtime oper_dr_code oper_dr_name oprn_oprt_endtime
     """.split()
 )
 """The same for the rows of `oprninfo`."""
@@ -197,6 +202,7 @@ def settlement_list(wire: WireList) -> SettlementList:
                 row.name or None,
                 (row.kind == "1" if row.kind else None) if not row.main_flag else flag(row.main_flag),
                 day(row.begun_at or row.dated),
+                plain_text(row.anaesthesia),
             )
             for row in wire.procedures or ()
         ),
@@ -210,11 +216,30 @@ def settlement_list(wire: WireList) -> SettlementList:
         if wire.items is None
         else tuple(ChargeItem(row.item_class or None, fen(row.amount)) for row in wire.items),
         grams(wire.birth_weight),
+        ventilator_duration=plain_text(wire.ventilator),
+        icu_durations=durations(wire.icu) if wire.icu else (),
+        complication_mark=wire.complication_mark or None,
     )
 
 
 _ORDINARY = re.compile(r"[0-9]{1,14}\.[0-9]{2}(?:\n[0-9]{1,14}\.[0-9]{2})*")
 """Amounts in their ordinary spelling, one a line: what `fen` takes without asking the rule."""
+
+
+def plain_text(given: object) -> str | None:
+    """Text that is there and can be judged, None for anything else (文本字段)."""
+    return given[:40] if isinstance(given, str) and given else None
+
+
+def durations(rows: object) -> tuple[str | None, ...]:
+    """The total time of each stay in intensive care (重症监护时长), in the order of `icuinfo`.
+
+    >>> durations([{"scs_cutd_sum_dura": "1/0/0"}, "?", {}])
+    ('1/0/0', None, None)
+    """
+    if not isinstance(rows, list):
+        return ()
+    return tuple(plain_text(row.get("scs_cutd_sum_dura")) if isinstance(row, dict) else None for row in rows)
 
 
 def grams(given: object) -> int | None:

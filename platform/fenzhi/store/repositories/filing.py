@@ -527,6 +527,21 @@ async def add_hold(uow: UnitOfWork, case: Row[Any], **values: Any) -> uuid.UUID:
     return hold_id
 
 
+async def cases_with_findings(uow: UnitOfWork, batch_id: uuid.UUID, codes: Sequence[str]) -> Sequence[Row[Any]]:
+    """Cases of a judged batch with the first finding of some codes about each."""
+    return await uow.rows(
+        text(
+            """
+            select distinct on (i.row_no) i.area_id, i.county_id, i.hospital_id, i.case_id, i.setl_id, v.rule, v.code, v.zh
+            from intake_row i join verdict v on v.area_id = i.area_id and v.batch_id = i.batch_id and v.row_no = i.row_no
+            where i.area_id = :area and i.batch_id = :batch and i.case_id is not null and v.code = any(:codes)
+            order by i.row_no, v.seq
+            """
+        ),
+        {"area": uow.scope.area, "batch": batch_id, "codes": list(codes)},
+    )
+
+
 async def release(uow: UnitOfWork, hold: Row[Any], reason: str) -> None:
     """End a hold."""
     scope = uow.scope
