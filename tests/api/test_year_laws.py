@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
+import pickle
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pyarrow as pa
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from builders.clearing_place import Pool
 from builders.world import World
@@ -25,7 +31,7 @@ from fenzhi.rules.clearing.annual_clearing import AnnualAccount, AnnualRun
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.services.clearing import compute, statements
-from fenzhi.services.clearing.freezing import FrozenRun
+from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import canonical
 from fenzhi.services.verification.findings import Verification
 from fenzhi.services.verification.money import verify_money
@@ -157,6 +163,73 @@ async def test_one_entry_more_stops_a_year(pool: Pool, monkeypatch: pytest.Monke
     await stops(pool, "ledger")
 
 
+IN_ANOTHER_PROCESS = """
+import hashlib, pickle, random, sys
+import pyarrow as pa
+from dataclasses import replace
+from fenzhi.engine.engine import Engine
+from fenzhi.rules.clearing.annual_clearing import AnnualAccount
+from fenzhi.services.clearing import compute, statements
+from fenzhi.services.clearing.manifest import canonical, plain_line
+
+path, seed, threads, batch_rows = sys.argv[1], *map(int, sys.argv[2:])
+with open(path, "rb") as file:
+    frozen = pickle.load(file)
+order = list(range(frozen.cases.num_rows))
+random.Random(seed).shuffle(order)
+backwards = dict(reversed(list(frozen.hospitals.items())))
+frozen = replace(frozen, cases=frozen.cases.take(pa.array(order)), hospitals=backwards)
+with Engine(threads=threads, batch_rows=batch_rows) as engine:
+    made = statements.compute(frozen, engine)
+whole = {
+    "lines": [plain_line(line) for line in made.lines],
+    "annual": [[line.hospital, *(line.amount(a) for a in AnnualAccount)] for line in made.annual.values()],
+    "steps": {code: compute._plain_steps(working) for code, working in made.workings.items()},
+    "entries": made.entries,
+    "summary": compute._summary(made),
+    "offsets": {code: list(taken) for code, taken in made.offsets.items()},
+}
+print(frozen.manifest_sha256.hex(), made.result_sha256.hex(), hashlib.sha256(canonical(whole)).hexdigest())
+"""
+PROCESSES = [
+    ({"PYTHONHASHSEED": "0", "TZ": "Asia/Shanghai", "LC_ALL": "C.UTF-8"}, (1, 1, 500_000)),
+    ({"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "zh_CN.UTF-8"}, (2, 2, 3)),
+    ({"PYTHONHASHSEED": "4294967295", "TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8"}, (3, 4, 1)),
+]
+
+
+async def test_a_frozen_year_gives_the_same_bytes_in_any_process(pool: Pool, tmp_path: Path) -> None:
+    started = await pool.start("YEAR", 1)
+    assert started["userErrors"] == []
+    database = pool.world.platform.database
+    manifests = []
+    for zone in ("Asia/Shanghai", "America/St_Johns"):
+        async with database.unit_of_work(pool.scope) as uow:
+            await uow.execute(text(f"set local timezone = '{zone}'"))
+            frozen = await freeze(database, uow, key_of(started["run"]["id"]))
+        manifests.append(frozen.manifest_sha256.hex())
+    (tmp_path / "frozen").write_bytes(pickle.dumps(frozen))
+    said = set()
+    for environment, (seed, threads, batch_rows) in PROCESSES:
+        asked = [str(tmp_path / "frozen"), str(seed), str(threads), str(batch_rows)]
+        answer = subprocess.run(
+            [sys.executable, "-c", IN_ANOTHER_PROCESS, *asked],
+            env=dict(os.environ) | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr[-2000:]
+        said.add(answer.stdout.strip())
+    assert len(said) == 1
+    manifest, result, _ = said.pop().split()
+    await pool.world.work_off()
+    run = await pool.look(started["run"]["id"])
+    assert {*manifests, manifest} == {run["manifest"]["sha256"]}
+    assert result == run["manifest"]["resultSha256"]
+    await pool.step("clearingRunVoid", started["run"]["id"])
+
+
 @dataclass
 class Computed:
     """A computed year, and who may change it behind the platform's back."""
@@ -276,7 +349,7 @@ async def test_a_manifest_changed_with_its_digest_gives_another_year(
         await computed.connection.fetchval("select manifest::text from clearing_run where run_id = $1", computed.run)
     )
     change(manifest)
-    text = canonical(manifest)
+    words = canonical(manifest)
     sql = "update clearing_run set manifest = $2::jsonb, manifest_sha256 = $3 where run_id = $1"
-    named = await computed.changed(sql, computed.run, text.decode(), hashlib.sha256(text).digest())
+    named = await computed.changed(sql, computed.run, words.decode(), hashlib.sha256(words).digest())
     assert any(account in one for one in named), named

@@ -121,6 +121,44 @@ def test_the_order_of_hospitals_changes_nothing(
 
 
 @settings(max_examples=40, deadline=None)
+@given(FEN, CLAIMS, any_terms(), st.lists(RATIO, min_size=5, max_size=5))
+def test_what_a_deposit_does_not_release_is_forfeited_and_nothing_else_changes(
+    fund: int, claims: list[AnnualClaim], terms: AnnualTerms, shares: list[Fraction]
+) -> None:
+    """The assessment acts at the deposit alone: whatever the shares, gross and cleared are those of full release, each fen of a deposit
+    is released or forfeited, and a final falls by what is forfeited less the offsets that follow it."""
+    assume(any(claim.year.points for claim in claims))
+    at_deposit = replace(terms, year=replace(terms.year, assessment_place=AssessmentPlace.DEPOSIT))
+    graded = [replace(claim, deposit_release=share) for claim, share in zip(claims, shares, strict=False)]
+    whole, run = clear_year(fund, 4, claims, at_deposit), clear_year(fund, 4, graded, at_deposit)
+    assert check_year(run, graded, fund).unexplained_fen == 0
+    for line, full in zip(run.lines, whole.lines, strict=True):
+        assert (line.line.gross_fen, line.line.cleared_fen) == (full.line.gross_fen, full.line.cleared_fen)
+        assert line.line.assessment_withheld_fen == 0
+        forfeited = line.final.deposit_forfeited_fen
+        assert line.deposit_released_fen + forfeited == line.line.deposit_withheld_fen == full.deposit_released_fen
+        assert full.final.final_fen - line.final.final_fen == forfeited - (
+            full.line.offsets_fen - line.line.offsets_fen
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(FEN, CLAIMS, any_terms(), st.integers(2, 1000))
+def test_scores_scaled_by_k_leave_a_floating_year_alone(
+    fund: int, claims: list[AnnualClaim], terms: AnnualTerms, k: int
+) -> None:
+    """Money-rules 20: under a floating point value, paid by apportionment, only the ratio of points counts."""
+    assume(any(claim.year.points for claim in claims))
+    order = replace(terms.year.shares, pay_by=PayBy.APPORTION)
+    floating = replace(terms, year=replace(terms.year, shares=order, price=PriceTerms()))
+    scaled = [replace(one, year=replace(one.year, points=one.year.points * k)) for one in claims]
+    before, after = clear_year(fund, 4, claims, floating), clear_year(fund, 4, scaled, floating)
+    assert [line.line.gross_fen for line in before.lines] == [line.line.gross_fen for line in after.lines]
+    assert [line.final for line in before.lines] == [line.final for line in after.lines]
+    assert (before.accounts, before.bonuses) == (after.accounts, after.bonuses)
+
+
+@settings(max_examples=40, deadline=None)
 @given(FEN, FEN, CLAIMS, any_terms(), any_terms())
 def test_no_fen_of_a_counterfactual_is_lost(
     fund: int, other: int, claims: list[AnnualClaim], terms: AnnualTerms, changed: AnnualTerms
