@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -30,9 +31,9 @@ from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount, AnnualRun
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.refusals import InvariantBroken
-from fenzhi.services.clearing import compute, statements
+from fenzhi.services.clearing import compute, freezing, statements
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
-from fenzhi.services.clearing.manifest import canonical
+from fenzhi.services.clearing.manifest import RULES_VERSION, canonical
 from fenzhi.services.verification.findings import Verification
 from fenzhi.services.verification.money import verify_money
 from fenzhi.store.repositories import clearing
@@ -169,7 +170,7 @@ import pyarrow as pa
 from dataclasses import replace
 from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
-from fenzhi.services.clearing import compute, statements
+from fenzhi.services.clearing import compute, freezing, statements
 from fenzhi.services.clearing.manifest import canonical, plain_line
 
 path, seed, threads, batch_rows = sys.argv[1], *map(int, sys.argv[2:])
@@ -227,6 +228,37 @@ async def test_a_frozen_year_gives_the_same_bytes_in_any_process(pool: Pool, tmp
     run = await pool.look(started["run"]["id"])
     assert {*manifests, manifest} == {run["manifest"]["sha256"]}
     assert result == run["manifest"]["resultSha256"]
+    await pool.step("clearingRunVoid", started["run"]["id"])
+
+
+async def test_two_versions_of_a_worker_make_one_year(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = await pool.start("YEAR", 1)
+    assert started["userErrors"] == []
+    run_id, database = key_of(started["run"]["id"]), pool.world.platform.database
+    with monkeypatch.context() as patch:
+        patch.setattr(freezing, "RULES_VERSION", "0.0.1")
+        async with database.unit_of_work(pool.scope) as uow:
+            older = await freeze(database, uow, run_id)
+    with Engine() as engine:
+        computed = statements.compute(older, engine)
+
+    async def record_older() -> None:
+        async with database.unit_of_work(pool.scope) as uow:
+            await compute.record(uow, older, computed)
+
+    ended = await asyncio.gather(pool.world.work_off(), record_older(), return_exceptions=True)
+    lost = [end for end in ended if isinstance(end, BaseException)]
+    assert [getattr(end, "code", "") for end in lost] == ["RUN_STATE"]
+    run = await pool.look(started["run"]["id"])
+    assert run["state"] == "COMPUTED"
+    async with database.snapshot(pool.scope) as uow:
+        row = await clearing.run_by_id(uow, run_id)
+        assert row is not None
+        winner = "0.0.1" if ended[1] is None else RULES_VERSION
+        assert (row.rules_version, row.manifest["rules_version"]) == (winner, winner)
+        found = Verification()
+        await verify_money(found, database, uow, pool.place.city)
+    assert found.found == []
     await pool.step("clearingRunVoid", started["run"]["id"])
 
 

@@ -7,8 +7,9 @@ import pytest_asyncio
 
 from builders.clearing_place import Pool, open_pool
 from builders.world import Client, World
+from builders.year_place import assess
 from fenzhi.access.tokens import Verifier
-from fenzhi.cli.battery.concurrency import start_together, try_checkouts
+from fenzhi.cli.battery.concurrency import KINDS, start_together, try_checkouts
 from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.services.opening import open_platform
@@ -17,10 +18,11 @@ from fenzhi_graphql.app import application, wrapped
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pool(world: World) -> Pool:
-    pool = await open_pool(world, "60")
+    pool = await open_pool(world, "60", bands__applies="false")
     await pool.price(10, last_year=(7, 10))
     await pool.budget(20_000_000)
     await pool.put(pool.place.hospital, 1)
+    await assess(pool, **{pool.place.hospital: ("1", "", "")})
     return pool
 
 
@@ -34,14 +36,16 @@ async def test_of_64_starts_on_two_instances_one_makes_a_run(pool: Pool, own_dat
         async with httpx.AsyncClient(
             transport=transport, base_url="http://two.test", headers=clerk.http.headers
         ) as http:
-            order = {"kind": "MONTH", "insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": 2025, "period": 1}
-            for _ in range(3):
+            for kind in KINDS:
+                order = {"kind": kind, "insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": 2025, "period": 1}
                 run = await start_together(tally, [clerk.gql, Client(http).gql], order)
                 assert run is not None
                 await pool.world.work_off()
                 assert (await pool.step("clearingRunVoid", run))["run"]["state"] == "VOIDED"
     assert tally.failures == []
-    assert tally.tried == {"one run": 3, "typed refusal": 3 * 63}
+    assert tally.tried == {f"one run of a {kind}": 1 for kind in ("month", "quarter", "year")} | {
+        f"typed refusal of a {kind}": 63 for kind in ("month", "quarter", "year")
+    }
 
 
 async def test_a_connection_carries_nothing_over(stage: Stage) -> None:

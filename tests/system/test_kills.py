@@ -26,6 +26,9 @@ STRUCK = [
     Blow("process", "act.after_commit"),
     Blow("process", "submission.mid_judge"),
     Blow("process", "clearing.mid_write"),
+    Blow("process", "clearing.before_commit", kind="QUARTER"),
+    Blow("process", "clearing.mid_write", kind="YEAR"),
+    Blow("process", "clearing.after_commit", kind="YEAR"),
     Blow("process", "job.before_fence", with_catalog=True),
 ]
 
@@ -99,6 +102,11 @@ def test_a_run_of_the_battery_has_every_target_and_place() -> None:
     assert len(struck) == 120
     assert {blow.target for blow in struck} == {*kills.TARGETS, "process"}
     assert {blow.point for blow in struck} == {"", *kills.POINTS, *kills.CATALOG_POINTS}
+    clearing = {(blow.point, blow.kind) for blow in struck if blow.point in kills.CLEARING_POINTS}
+    assert clearing == {(point, kind) for point in kills.CLEARING_POINTS for kind in kills.KINDS}
+    assert {(blow.target, blow.kind) for blow in struck if not blow.point} == {
+        (target, kind) for target in kills.TARGETS for kind in kills.KINDS
+    }
     assert kills.blows(1, 40) == kills.blows(1, 40) != kills.blows(2, 40)
     given = kills.blows(1, 120, own_postgres=False, own_redis=False)
     assert not {blow.target for blow in given} & kills.OWN_SERVERS_ONLY

@@ -1,4 +1,4 @@
-"""Section concurrency (并发测试): 64 starts of one clearing on two API instances, and connections that carry nothing over."""
+"""Section concurrency (并发测试): 64 starts of one month, quarter or year on two API instances, and connections that carry nothing over."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.cli.battery.stage import TENANTS, Stage, open_tenants, staged
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.demo.sources import DemoSource
+from fenzhi.cli.flow import clearing
+from fenzhi.cli.flow import year as annual
 from fenzhi.cli.flow.client import Cast, fresh_key
 from fenzhi.cli.probes import stage as probe_stage
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.session import Database
 
 STARTERS = 64
+KINDS = ("MONTH", "QUARTER", "YEAR")
 ROUNDS = 50
 CHECKOUTS = 2_000
 _START = """
@@ -41,12 +44,13 @@ async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
         city, year = await _prepared(stage, seed)
         clerks = [cast.actor(city, Role.CITY_SETTLEMENT_CLERK) for cast in stage.casts]
         for _ in range(rounds or ROUNDS):
-            order = {"kind": "MONTH", "insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": year, "period": 1}
-            run_id = await start_together(tally, [clerk.ask for clerk in clerks], order)
-            if run_id is None:
-                break
-            # No worker runs: the run is stopped by its own end, as a worker would end it.
-            await _end(stage, clerks[0], run_id)
+            for kind in KINDS:
+                order = {"kind": kind, "insurance": "EMPLOYEE", "poolScope": "LOCAL", "year": year, "period": 1}
+                run_id = await start_together(tally, [clerk.ask for clerk in clerks], order)
+                if run_id is None:
+                    return tally
+                # No worker runs: the run is ended here as a worker would end it.
+                await _end(tally, stage, clerks[0], run_id, kind)
     return tally
 
 
@@ -67,11 +71,12 @@ async def start_together(
     answers = await asyncio.gather(*waiting)
     started = [a["run"]["id"] for a in answers if a["run"]]
     others = [a for a in answers if not a["run"]]
-    tally.saw("one run", len(started) == 1, f"{len(started)} runs of {starters} starts")
+    kind = str(order["kind"]).lower()
+    tally.saw(f"one run of a {kind}", len(started) == 1, f"{len(started)} runs of {starters} starts")
     for answer in others:
         codes = [e["code"] for e in answer["userErrors"]]
         names = (answer["alreadyRunning"] or {}).get("id") in started
-        tally.saw("typed refusal", codes == ["CLEARING_ALREADY_RUNNING"] and names, str(answer)[:200])
+        tally.saw(f"typed refusal of a {kind}", codes == ["CLEARING_ALREADY_RUNNING"] and names, str(answer)[:200])
     return started[0] if started else None
 
 
@@ -89,14 +94,17 @@ async def _prepared(stage: Stage, seed: int) -> tuple[str, int]:
     try:
         with Progress(console=Console(quiet=True), disable=True) as progress:
             await Demonstration(stage.cast, source, progress, False).prepare()
+        city, year = source.plan.cities[0], source.plan.settlement_year
+        codes = [hospital.code for hospital in source.plan.hospitals if hospital.city_code == city.code]
+        await annual.assess(stage.cast, city.code, "employee", year, dict.fromkeys(codes, "1"), "演练考核结果")
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return source.plan.cities[0].code, source.plan.settlement_year
+    return city.code, year
 
 
-async def _end(stage: Stage, clerk: Any, run_id: str) -> None:
+async def _end(tally: Tally, stage: Stage, clerk: Any, run_id: str, kind: str) -> None:
     from fenzhi.services.jobs.execution import jobs_waiting, take
     from fenzhi_workers.jobs import HANDLERS
 
@@ -104,6 +112,9 @@ async def _end(stage: Stage, clerk: Any, run_id: str) -> None:
         job = await take(stage.platform, job_id)
         if job is not None:
             await HANDLERS[job.claimed.kind](stage.platform, job)
+    run = (await clerk.ask(clearing.RUN, {"id": run_id}))["clearingRun"]
+    is_whole = run["state"] == "COMPUTED" and run["summary"]["unexplainedFen"] == "0"
+    tally.saw(f"the {kind.lower()} is computed once, whole", is_whole, f"{run['state']} {run.get('error')}")
     await clerk.do("clearingRunVoid", "ClearingRunStepInput", {"run": run_id}, "run { state }")
 
 

@@ -1,7 +1,7 @@
 """Section kills (强杀测试): processes, servers and single backends killed at random moments and at named places; nothing lost, doubled or stuck.
 
-One platform lives through all of it. In every round a hospital submits a batch and the city computes January's run, both through clients
-that repeat a request under its key until it is acknowledged, or go away; in the midst of it one thing is killed and started again.
+One platform lives through all of it. In every round a hospital submits a batch and the city computes January, the first quarter or the year,
+all through clients that repeat a request under its key until it is acknowledged, or go away; in the midst of it one thing is killed and started again.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ POINTS = (
     "clearing.after_commit",
 )  # fmt: skip
 """Named places in submission and clearing (故障点)."""
+CLEARING_POINTS = tuple(point for point in POINTS if point.startswith("clearing."))
+KINDS = ("MONTH", "QUARTER", "YEAR")
+"""Runs that are computed in turn (月、季、年)."""
 CATALOG_POINTS = ("store.copied", "job.before_fence", "act.before_commit", "act.after_commit")
 """Named places that the publication of an edition passes."""
 _BACKENDS = """
@@ -63,11 +66,14 @@ class Blow:
     delay: float = 0.0
     """Share of an undisturbed round after which it falls, for a kill at a random moment."""
     with_catalog: bool = False
+    kind: str = "MONTH"
+    """What is computed meanwhile."""
 
     @property
     def name(self) -> str:
         """How it is counted."""
-        return f"{self.target} at {self.point}" if self.point else self.target
+        place = f"{self.target} at {self.point}" if self.point else self.target
+        return place if self.kind == "MONTH" else f"{place} of a {self.kind.lower()}"
 
 
 @dataclass
@@ -105,8 +111,12 @@ def blows(seed: int, rounds: int, *, own_postgres: bool = True, own_redis: bool 
         if target not in OWN_SERVERS_ONLY or (own_redis if target == "Redis kill" else own_postgres)
     ]
     at_random = max(1, rounds * 3 // 5)
-    found = [Blow(able[n % len(able)], delay=chance.random()) for n in range(at_random)]
+    found = [
+        Blow(able[n % len(able)], delay=chance.random(), kind=KINDS[n // len(able) % len(KINDS)])
+        for n in range(at_random)
+    ]
     places = [Blow("process", point) for point in POINTS]
+    places += [Blow("process", point, kind=kind) for point in CLEARING_POINTS for kind in KINDS[1:]]
     places += [Blow("process", point, with_catalog=True) for point in CATALOG_POINTS]
     chance.shuffle(places)
     found += [places[n % len(places)] for n in range(rounds - at_random)]
@@ -136,11 +146,12 @@ async def run_on(servers: Servers, addresses: ServerAddresses, seed: int, rounds
 async def trial_on(made: Plant, servers: Servers, seed: int) -> Trial:
     """Prepare the province, measure an undisturbed round (准备)."""
     world = await small_world(made.cast())
+    await world.assess()
     dsn = superuser_dsn(made.addresses)
     trial = Trial(made, servers, world, await begin(dsn, made.lease_s), dsn, seed)
     for number in (1, 2, 3):
         began = time.monotonic()
-        runs = await _activity(trial, f"undisturbed {number}", with_catalog=False)
+        runs = await _activity(trial, f"undisturbed {number}", KINDS[number - 1], with_catalog=False)
         trial.round_s = time.monotonic() - began
         for run in runs:
             await world.void(trial.history, run["id"])
@@ -158,7 +169,7 @@ async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
     started_again = len(trial.plant.started_again)
     odd = len(trial.history.odd)
     began_at = await _database_time(trial)
-    working = asyncio.create_task(_activity(trial, f"round {number}", with_catalog=blow.with_catalog))
+    working = asyncio.create_task(_activity(trial, f"round {number}", blow.kind, with_catalog=blow.with_catalog))
     killed_at = await (_at_point(trial, blow) if blow.point else _at_moment(trial, blow))
     ready_s = await _api_ready(trial, killed_at)
     try:
@@ -181,7 +192,9 @@ async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
     tally.saw("answers are typed", len(trial.history.odd) == odd, f"{context}: {trial.history.odd[odd:][:2]}")
     await check_store(tally, trial.findings, trial.history, trial.batches, context)
     for run in runs:
-        await check_run(tally, trial.findings, run, trial.world.undisturbed, context)
+        # January does not grow while February's lists come in; the quarter and the year do.
+        digest = trial.world.undisturbed if run["kind"] == "MONTH" else ""
+        await check_run(tally, trial.findings, run, digest, context)
         if run["state"] == "COMPUTED":
             await trial.world.void(trial.history, run["id"])
     trial.log.append(
@@ -189,6 +202,7 @@ async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
             "round": number,
             "blow": blow.target,
             "point": blow.point,
+            "kind": blow.kind,
             "api_ready_s": round(ready_s, 2),
             "worker_resumed_s": round(resumed_s, 2),
             "started_again": trial.plant.started_again[started_again:],
@@ -196,8 +210,8 @@ async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
     )
 
 
-async def _activity(trial: Trial, label: str, *, with_catalog: bool) -> list[dict[str, Any]]:
-    """A batch submitted, January computed, and where wanted an edition published, all at once; the runs computed."""
+async def _activity(trial: Trial, label: str, kind: str, *, with_catalog: bool) -> list[dict[str, Any]]:
+    """A batch submitted, a run of the kind computed, and where wanted an edition published, all at once; the runs computed."""
     world, history = trial.world, trial.history
     chance = random.Random(f"{trial.seed}{label}")
     goes_away = 0.0 if label.startswith("undisturbed") else GOES_AWAY
@@ -214,7 +228,7 @@ async def _activity(trial: Trial, label: str, *, with_catalog: bool) -> list[dic
 
     senders = chance.sample(world.hospitals(), HOSPITALS)
     work: list[Coroutine[Any, Any, Any]] = [
-        world.compute_month(history),
+        world.compute(history, kind),
         *(submitting(hospital) for hospital in senders),
     ]
     if with_catalog:
@@ -233,7 +247,9 @@ async def _clear_up(trial: Trial) -> None:
     connection = await connected(trial.dsn)
     try:
         await connection.execute("update clearing_run set state = 'stopped' where state = 'computing'")
-        await connection.execute("update clearing_run set state = 'voided' where state in ('computed', 'approved')")
+        await connection.execute(
+            "update clearing_run set state = 'voided' where state in ('computed', 'issued', 'approved')"
+        )
     finally:
         await connection.close()
 
@@ -393,6 +409,14 @@ async def last_look(tally: Tally, trial: Trial) -> None:
     )
     trial.findings.ended.clear()
     await check_store(tally, trial.findings, trial.history, trial.batches, "at the end")
+    for kind in KINDS[1:]:
+        first = await trial.world.compute(trial.history, kind)
+        await check_run(tally, trial.findings, first, "", f"{kind} at the end")
+        await trial.world.void(trial.history, first["id"])
+        second = await trial.world.compute(trial.history, kind)
+        digest = str((first.get("manifest") or {}).get("resultSha256"))
+        await check_run(tally, trial.findings, second, digest, f"{kind} again")
+        await trial.world.void(trial.history, second["id"])
     tally.saw("servers always started again", not trial.plant.faults, str(trial.plant.faults[:3]))
     await audit_holds(tally, trial)
 
@@ -417,7 +441,8 @@ def figures(trial: Trial) -> dict[str, Any]:
     """What was measured (测得数据)."""
     kills: dict[str, int] = {}
     for line in trial.log:
-        kills[line["point"] or line["blow"]] = kills.get(line["point"] or line["blow"], 0) + 1
+        name = (line["point"] or line["blow"]) + ("" if line["kind"] == "MONTH" else f" of a {line['kind'].lower()}")
+        kills[name] = kills.get(name, 0) + 1
     asked = trial.history.asked
     return {
         "kills": len(trial.log),

@@ -17,8 +17,9 @@ from rich.progress import Progress
 from fenzhi.access.roles import Role
 from fenzhi.cli.battery.history import History, NotAcknowledged
 from fenzhi.cli.demo.sources import DemoSource
-from fenzhi.cli.demo.steps import Demonstration
+from fenzhi.cli.demo.steps import ASSESSED, Demonstration
 from fenzhi.cli.flow import clearing
+from fenzhi.cli.flow import year as annual
 from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.synthetic import lists as synthetic_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan
@@ -140,10 +141,10 @@ class SmallWorld:
             pass
         return sent
 
-    async def start_month(self, history: History, period: int = 1) -> dict[str, Any]:
-        """Start the employee pool's month; the payload's run."""
+    async def start(self, history: History, kind: str, period: int = 1) -> dict[str, Any]:
+        """Start a run of the employee pool; the payload's run."""
         order = {
-            "kind": "MONTH",
+            "kind": kind,
             "insurance": "EMPLOYEE",
             "poolScope": "LOCAL",
             "year": self.year,
@@ -152,11 +153,23 @@ class SmallWorld:
         started = await history.act(self.clerk, "clearingRunStart", order, "run { id jobId }")
         return dict(started["run"])
 
-    async def compute_month(self, history: History, period: int = 1) -> dict[str, Any]:
-        """Start and wait: the run as the clerk sees it at the end."""
-        run = await self.start_month(history, period)
+    async def compute(self, history: History, kind: str, period: int = 1) -> dict[str, Any]:
+        """Start a month, quarter or year and wait: the run as the clerk sees it at the end."""
+        run = await self.start(history, kind, period)
         await history.wait(self.clerk, run["jobId"])
         return dict((await history.ask(self.clerk, clearing.RUN, {"id": run["id"]}))["clearingRun"])
+
+    async def compute_month(self, history: History, period: int = 1) -> dict[str, Any]:
+        """As `compute`, a month."""
+        return await self.compute(history, "MONTH", period)
+
+    async def assess(self) -> None:
+        """Enter what an annual run reads of every hospital (录入考核结果), and what may pay bonuses."""
+        coefficients = {code: ASSESSED[place % len(ASSESSED)] for place, code in enumerate(self.hospitals())}
+        coefficients |= {h.code: "1" for h in self.plan.hospitals if h.code not in coefficients}
+        document = "演练考核结果"
+        await annual.assess(self.cast, self.city, "employee", self.year, coefficients, document)
+        await annual.open_account(self.cast, self.city, "employee", self.year, "adjustment", 1_000_000, document)
 
     async def void(self, history: History, run_id: str) -> None:
         """Void a computed run, so that its period is free."""

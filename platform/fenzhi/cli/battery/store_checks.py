@@ -39,7 +39,8 @@ select count(*) from clearing_run r where r.state = 'computing'
     or exists (select from hospital_statement s where s.run_id = r.run_id)
     or exists (select from ledger_entry e where e.run_id = r.run_id))
 """
-_HOSPITALS = """
+_HOSPITALS = (
+    """
 select count(*) as statements,
   count(*) filter (where gross_fen <> payable_fen + deposit_withheld_fen + deductions_fen + assessment_withheld_fen
     + band_withheld_fen - bonus_fen + not_prepaid_fen + cash_cut_fen) as second_identity,
@@ -48,31 +49,48 @@ select count(*) as statements,
   count(*) filter (where points <> summed_points) as points_off,
   count(*) filter (where cost_fen <> summed_cost) as cost_off,
   count(*) filter (where pending_cases <> pending) as pending_off,
-  count(*) filter (where payable_fen <> -posted) as payable_off,
+  count(*) filter (where -payable_posted <> payable_fen - case when run_kind = 'month' then 0 else offset_fen end
+    + deposit_released_fen - advance_fen) as payable_off,
+  count(*) filter (where -deposit_posted <> deposit_withheld_fen - deposit_released_fen - deposit_forfeited_fen) as deposit_off,
+  count(*) filter (where -(deductions_posted + assessment_posted + bands_posted + bonuses_posted)
+    <> deductions_fen + assessment_withheld_fen + band_withheld_fen - bonus_fen) as withheld_off,
+  count(*) filter (where run_kind = 'year' and final_fen <> payable_fen + deposit_released_fen - prior_paid_fen - offset_fen - advance_fen)
+    as final_off,
   coalesce(sum(gross_fen), 0)::bigint as gross
 from hospital_statement s,
+  lateral (select kind as run_kind from clearing_run r where r.run_id = s.run_id) run,
   lateral (select count(*) filter (where disposition = 'cleared') as cleared,
       count(*) filter (where disposition <> 'cleared') as pending,
       coalesce(sum(points) filter (where disposition = 'cleared'), 0)::bigint as summed_points,
       coalesce(sum(total_fen) filter (where disposition = 'cleared'), 0)::bigint as summed_cost
     from run_case c where c.area_id = s.area_id and c.run_id = s.run_id and c.hospital_id = s.hospital_id) shares,
-  lateral (select coalesce(sum(amount_fen), 0)::bigint as posted from ledger_entry e
-    where e.run_id = s.run_id and e.hospital_id = s.hospital_id and e.account = 'payable') ledger
+  lateral (select """
+    + ", ".join(
+        f"coalesce(sum(amount_fen) filter (where account = '{name}'), 0)::bigint as {name}_posted"
+        for name in ("payable", "deposit", "deductions", "assessment", "bands", "bonuses")
+    )
+    + """ from ledger_entry e where e.run_id = s.run_id and e.hospital_id = s.hospital_id) ledger
 where s.run_id = $1
 """
+)
+# A list whose judging ended before the run was started must be in it; one judged meanwhile may be in it or in the next.
 _MEMBERSHIP = """
 with due as (
-  select c.case_id from inpatient_case c join clearing_run r on r.run_id = $1
+  select c.case_id, not exists (select from job j where j.payload ->> 'batch' = c.batch_id::text
+      and (j.finished_at is null or j.finished_at > r.recorded_at)) as was_there
+    from inpatient_case c join clearing_run r on r.run_id = $1
   where c.area_id = r.area_id and c.insurance = r.insurance and c.pool_scope = r.pool_scope
-    and c.settlement_month = r.year * 100 + r.period and c.submitted_at <= r.as_known_at
+    and c.settlement_month between r.year * 100 + case when r.kind = 'month' then r.period else 1 end
+      and r.year * 100 + case r.kind when 'month' then r.period when 'quarter' then 3 * r.period else 12 end
+    and c.submitted_at <= r.as_known_at
     and not exists (select from case_supersession s
       where s.area_id = c.area_id and s.old_case_id = c.case_id and s.recorded_at <= r.as_known_at)
 ), held as (
   select case_id, count(*) as times, bool_and(disposition = 'cleared' or disposition like 'pending:_%') as named
   from run_case where run_id = $1 group by case_id
 )
-select (select count(*) from due) as due,
-  (select count(*) from due left join held using (case_id) where held.times is distinct from 1) as missing,
+select (select count(*) from due where was_there) as due,
+  (select count(*) from due left join held using (case_id) where held.times > 1 or (was_there and held.times is null)) as missing,
   (select count(*) from held left join due using (case_id) where due.case_id is null) as strangers,
   (select count(*) from held where not named) as unnamed
 """
@@ -239,7 +257,11 @@ async def check_run(tally: Tally, findings: Findings, run: dict[str, Any], undis
         seen = await _row(connection, _MEMBERSHIP, run_id)
     finally:
         await connection.close()
-    holds = run["summary"]["unexplainedFen"] == "0" and row["gross"] == pool
+    summary = {name: int(run["summary"][name]) for name in ("drawsFen", "grossFen", "returnsFen", "unexplainedFen")}
+    explained = (
+        row["gross"] == summary["grossFen"] and pool + summary["drawsFen"] == row["gross"] + summary["returnsFen"]
+    )
+    holds = summary["unexplainedFen"] == 0 and explained
     tally.saw("conservation per pool", holds, f"{context}: {dict(row)} pool {pool}")
     off = {name: count for name, count in row.items() if name not in ("statements", "gross") and count}
     tally.saw("conservation per hospital", row["statements"] > 0 and not off, f"{context}: {off}")

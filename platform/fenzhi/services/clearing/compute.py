@@ -24,7 +24,7 @@ from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
 from fenzhi.services.clearing.changes import RunChanges, changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
-from fenzhi.services.clearing.manifest import RULES_VERSION, in_order
+from fenzhi.services.clearing.manifest import in_order
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.statements import CLEARED, ComputedRun, compute
 from fenzhi.services.jobs.execution import JobInHand, engine_slot
@@ -97,7 +97,7 @@ async def record(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) -> N
             "budget_id": frozen.budget_id,
             "point_value_id": value_id,
             "policy_fingerprint": frozen.policy.fingerprint(),
-            "rules_version": RULES_VERSION,
+            "rules_version": frozen.manifest["rules_version"],
             "manifest": dict(frozen.manifest),
             "manifest_sha256": frozen.manifest_sha256,
             "result_sha256": computed.result_sha256,
