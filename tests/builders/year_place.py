@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from builders.clearing_place import Pool, open_pool
 from builders.world import Client, World, new_key
 from fenzhi.access.roles import Role
+from fenzhi.store.session import new_id
+from fenzhi.store.tables.submission import history_discharge
 
 _ENTRY = "id state document"
 _POOL = {
@@ -73,6 +76,41 @@ async def owe(pool: Pool, hospital: str, amount_fen: int, since: str = "2024-12-
     ids = await enter(pool, "receivableEnter", "ReceivableEnterInput", "receivables", order)
     assert await decide(pool, "receivablesApprove", "receivables", ids) == []
     return ids[0]
+
+
+async def advance(pool: Pool, hospital: str, amount_fen: int, year: int = 2025) -> None:
+    """An advance shared by what was booked last year, all of it this hospital's, and this much of it paid."""
+    number, county = pool.numbers[hospital]
+    row = {
+        "area_id": pool.scope.area,
+        "county_id": county,
+        "hospital_id": number,
+        "batch_id": new_id(),
+        "row_no": 1,
+        "history_id": "H1",
+        "year": year - 1,
+        "discharge_date": date(year - 1, 3, 1),
+        "insurance": "employee",
+        "level": "tertiary",
+        "los_days": 7,
+        "total_fen": 2_000_000,
+        "fund_fen": 1_000_000,
+        "diagnoses": ["I63.900"],
+        "procedures": [],
+    }
+    async with pool.world.platform.database.unit_of_work(pool.scope) as uow:
+        await uow.insert(history_discharge, [row])
+    ids = await enter(pool, "advancesPropose", "AdvancesProposeInput", "advances", _POOL | {"year": year})
+    assert await decide(pool, "advancesApprove", "advances", ids) == []
+    text = """mutation($i: AdvanceMoveInput!) { advancePay(input: $i) { userErrors { code } } }"""
+    order = {
+        "idempotencyKey": new_key(),
+        "advance": ids[0],
+        "amountFen": str(amount_fen),
+        "voucher": "A1",
+        "movedOn": f"{year}-01-31",
+    }
+    assert (await (await pool.clerk()).gql(text, {"i": order}))["advancePay"]["userErrors"] == []
 
 
 async def books(pool: Pool, year: int = 2025) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -180,3 +181,48 @@ def test_reviews_advances_modes_and_dates(examples: dict[str, dict[str, Any]]) -
     assert paid["pay"] == exact(examples["WE-59"]["expected"]["pay"])
     for year, day in examples["WE-60"]["expected"].items():
         assert worked("deadlines.annual_clearing", {"year": year})["due"] == day
+
+
+WORKED = sorted((ROOT / "tests" / "golden" / "worked").rglob("*.yaml"))
+EXAMPLES = [f"WE-{number}" for number in (*range(25, 47), 56, 59, 60)]
+RULE_NUMBERS = {
+    "3, shares by hospital ratios": ("clearing_shares.yaml", ["700000000.00", "456521739.13", "243478260.87"]),
+    "4, nested largest remainder": ("clearing_apportion.yaml", ["10000000.01", "3333333.34", "3333333.33"]),
+    "5, year to date": ("point_value_fund_ytd.yaml", []),
+    "6, a month": ("clearing_month.yaml", ["not_prepaid", "cash_cut"]),
+    "7, cleared and final": ("clearing_final.yaml", ["17100000"]),
+    "7, deposit": ("clearing_deposit.yaml", ["0.05"]),
+    "9, bonuses pro rata": ("clearing_bonuses.yaml", []),
+    "10, assessment 0.98": ("clearing_year.yaml", ["17500000.00", "50000.00", "17100000.00", "350000.00"]),
+    "12, exactly 2 times": ("scoring_cost_outliers.yaml", ["20000", "1425"]),
+    "17, five per mille": ("review_cap.yaml", ["617"]),
+    "20, quarters add up": ("clearing_quarters.yaml", []),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_money_example_is_a_golden_case_with_its_source(example: str) -> None:
+    """A file says which examples it works in its first line, and where its numbers come from."""
+    found = [path for path in WORKED if re.search(rf"{example}\b", path.read_text(encoding="utf-8"))]
+    assert found, example
+    for path in found:
+        assert re.search(r"^source: \{document: .+\}$", path.read_text(encoding="utf-8"), re.MULTILINE), path.name
+
+
+@pytest.mark.parametrize("rule", RULE_NUMBERS)
+def test_every_number_of_the_money_rules_is_a_golden_case(rule: str) -> None:
+    name, numbers = RULE_NUMBERS[rule]
+    text = next(path for path in WORKED if path.name == name).read_text(encoding="utf-8")
+    assert [number for number in numbers if number not in text] == []
+
+
+def test_a_point_value_rounded_first_leaves_what_the_example_says(examples: dict[str, dict[str, Any]]) -> None:
+    """WE-32, both readings: paid at the printed value the pool is short by the residual; apportioned it is not."""
+    one, due = examples["WE-32"]["inputs"], examples["WE-32"]["expected"]
+    given = {"fund": one["fund"], "points": {"A": one["total_score"]}, "fund_ratio": one["ratio"]}
+    printed = {"printed_decimals": one["pv_decimals"], "pay_by": "printed_point_value", "rounding_balance": "27.50"}
+    rounded = worked("clearing.shares", given, printed)
+    assert rounded["gross"]["A"] == exact(due["distributed"])
+    assert rounded["rounding"] == exact(due["residual"])
+    whole = worked("clearing.shares", given, {"printed_decimals": one["pv_decimals"]})
+    assert (whole["gross"]["A"], whole["remainder"]["A"]) == (exact(one["fund"]), exact(due["residual"]))
