@@ -20,10 +20,9 @@ from typing import Any
 import asyncpg
 import httpx
 import msgspec
-import psutil
 
 from fenzhi.access.roles import Role
-from fenzhi.cli.bench_submission import peak_memory, set_up
+from fenzhi.cli.bench_submission import cpu_seconds, peak_memory, set_up
 from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.status import PlatformStatus
@@ -74,11 +73,11 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
     loop = OpenLoop(str(address.host), int(address.port or 80))
     await loop.run(requests[:WARM_UP], min(rate, 50))
     loop.forget()
-    before = _cpu_seconds(status)
+    before = cpu_seconds(status)
     began = time.perf_counter()
     await loop.run(requests[WARM_UP:], rate)
     seconds = time.perf_counter() - began
-    spent = {name: value - before.get(name, 0.0) for name, value in _cpu_seconds(status).items()}
+    spent = {name: value - before.get(name, 0.0) for name, value in cpu_seconds(status).items()}
     latencies = sorted(loop.latencies)
     return {
         "mode": "national",
@@ -236,28 +235,6 @@ async def _raw_transactions(owner_dsn: str, request: bytes) -> float:
         await setup.execute("drop table bench_floor")
         await setup.close()
     return done[0] / RAW_S
-
-
-def _cpu_seconds(status: PlatformStatus) -> dict[str, float]:
-    """CPU seconds of the platform's processes by name, children with them (处理器耗时)."""
-    found: dict[str, float] = {}
-    for name, pid in status.pids.items():
-        if name == "supervisor":
-            continue
-        try:
-            process = psutil.Process(pid)
-            family = [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            continue
-        total = 0.0
-        for one in family:
-            try:
-                times = one.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system
-        found[name] = total
-    return found
 
 
 def _at(latencies: list[float], percent: int) -> float:

@@ -1,7 +1,8 @@
 """The submission bench (上报压测): lists on disk → uploaded, sealed, judged, by the whole platform on its own servers.
 
 Servers, API and worker run as they do in service, in a folder thrown away afterwards. The floor is COPY of the same bytes into a bare
-table of the same server in the same run: what PostgreSQL needs to take the lists at all, without reading them.
+table of the same server in the same run: what PostgreSQL needs to take the lists at all, without reading them. A second floor is the merge
+alone: the rows that the lists became, moved once more from a bare copy into tables with the same indexes.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from typing import Any, BinaryIO
 import asyncpg
 import httpx
 import msgspec
+import psutil
 
 from fenzhi.access.roles import Role
 from fenzhi.access.scope import DatabaseRole, Scope
+from fenzhi.cli.backup.take import embedded_administrator
 from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import catalog, onboarding, submission
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.synthetic.full_lists import full_lines
 from fenzhi.cli.synthetic.lists import history, settlement_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
@@ -42,6 +46,9 @@ from fenzhi.store.session import Database
 HISTORY_PER_YEAR = 1_000
 AT_ONCE = 4
 """Hospitals that send at the same time."""
+FIRST_LISTS = 500
+MERGED = ("intake_row", "verdict", "inpatient_case", "case_personal", "list_key")
+"""What a batch of lists becomes (判定结果各表)."""
 _SAMPLE_S = 0.5
 _RESULT = """
 select h.code, r.row_no, r.setl_id, r.version, r.outcome, array_to_string(r.refusal_codes, ',') as codes,
@@ -85,10 +92,14 @@ async def _measure(
             await set_up(cast, plan)
             files = await asyncio.to_thread(_write_lists, folder, plan, cases)
             floor_s = await _copy_floor(status.owner_dsn, files)
+            before = cpu_seconds(status)
             began = time.perf_counter()
             counts = await _submit(cast, files)
             seconds = time.perf_counter() - began
-        rows, digest = await _result(database, plan)
+            spent = {name: value - before.get(name, 0.0) for name, value in cpu_seconds(status).items()}
+            rows, digest = await _result(database, plan)
+            merge_s = await _merge_floor(embedded_administrator(settings.state_dir))
+            first_verdicts_s = await _first_verdicts(cast, files)
     finally:
         await database.close()
     sent = sum(counts[name] for name in ("accepted", "refused"))
@@ -102,8 +113,15 @@ async def _measure(
         "seconds": round(seconds, 4),
         "per_s": int(lines / seconds),
         "result_sha256": digest,
-        "floors": {"copy_in_s": round(floor_s, 4), "copy_in_per_s": int(lines / floor_s)},
-        "ratios": {"copy_in": round(floor_s / seconds, 4)},
+        "cpu_us_per_list": {name: int(1e6 * value / max(1, lines)) for name, value in sorted(spent.items())},
+        "first_verdicts_s": {"lists": FIRST_LISTS, "seconds": round(first_verdicts_s, 3)},
+        "floors": {
+            "copy_in_s": round(floor_s, 4),
+            "copy_in_per_s": int(lines / floor_s),
+            "merge_s": round(merge_s, 4),
+            "merge_per_s": int(lines / merge_s),
+        },
+        "ratios": {"copy_in": round(floor_s / seconds, 4), "merge": round(merge_s / seconds, 4)},
         "includes": {
             "timed": "lists on disk → HTTP upload, encrypted parts, seal, parse, all rules, cases and verdicts committed",
             "not_timed": "servers, tenants, policies, codes, catalog, making the lists",
@@ -142,7 +160,8 @@ def _write_lists(folder: Path, plan: ProvincePlan, cases: int) -> dict[str, Path
     opened: dict[str, BinaryIO] = {}
     files = {hospital.code: folder / f"{hospital.code}.ndjson" for hospital in plan.hospitals}
     try:
-        for code, line in settlement_lists(plan, cases, dt.date(year, 1, 1), dt.date(year, 12, 31)):
+        lists = settlement_lists(plan, cases, dt.date(year, 1, 1), dt.date(year, 12, 31))
+        for code, line in full_lines(lists):
             if code not in opened:
                 opened[code] = files[code].open("wb")
             opened[code].write(line + b"\n")
@@ -176,6 +195,53 @@ async def _copy_floor(owner_dsn: str, files: dict[str, Path]) -> float:
         return max(seconds, 1e-9)
     finally:
         await connection.close()
+
+
+async def _merge_floor(dsn: str) -> float:
+    """Seconds to move what the lists became from bare copies into tables with the same indexes (合并下限)."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        seconds = 0.0
+        for table in MERGED:
+            await connection.execute(f"create table bench_bare as select * from {table}")
+            await connection.execute(f"create table bench_merge (like {table} including indexes including defaults)")
+            began = time.perf_counter()
+            await connection.execute("insert into bench_merge select * from bench_bare")
+            seconds += time.perf_counter() - began
+            await connection.execute("drop table bench_bare, bench_merge")
+        return max(seconds, 1e-9)
+    finally:
+        await connection.close()
+
+
+async def _first_verdicts(cast: Cast, files: dict[str, Path]) -> float:
+    """Seconds from the first byte of a part of 500 fresh lists to their verdicts (首批结论时间), nothing else under way."""
+    code, file = max(files.items(), key=lambda pair: pair[1].stat().st_size)
+    lines = []
+    for line in _stripped(file):
+        if b'"setl_id":"SYN' in line and len(lines) < FIRST_LISTS:
+            lines.append(line.replace(b'"setl_id":"SYN', b'"setl_id":"FST'))
+    actor = submission.hospital(cast, code)
+    began = time.perf_counter()
+    await submission.judged(actor, await submission.send_batch(actor, "LISTS", "首批", lines))
+    return time.perf_counter() - began
+
+
+def cpu_seconds(status: PlatformStatus) -> dict[str, float]:
+    """CPU seconds of the platform's processes by name, children with them (处理器耗时)."""
+    found: dict[str, float] = {}
+    for name, pid in status.pids.items():
+        if name == "supervisor":
+            continue
+        total = 0.0
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            for one in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    times = one.cpu_times()
+                    total += times.user + times.system
+        found[name] = total
+    return found
 
 
 async def _submit(cast: Cast, files: dict[str, Path]) -> dict[str, Any]:
