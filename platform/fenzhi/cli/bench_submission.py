@@ -217,7 +217,7 @@ async def _merge_floor(dsn: str) -> float:
 async def _first_verdicts(cast: Cast, files: dict[str, Path]) -> float:
     """Seconds from the first byte of a part of 500 fresh lists to their verdicts (首批结论时间), nothing else under way."""
     code, file = max(files.items(), key=lambda pair: pair[1].stat().st_size)
-    lines = []
+    lines: list[bytes] = []
     for line in _stripped(file):
         if b'"setl_id":"SYN' in line and len(lines) < FIRST_LISTS:
             lines.append(line.replace(b'"setl_id":"SYN', b'"setl_id":"FST'))
