@@ -16,6 +16,7 @@ from fenzhi_graphql.audit.queries import AuditQuery
 from fenzhi_graphql.catalog.area_mutations import AreaCatalogMutation
 from fenzhi_graphql.catalog.desk_mutations import CatalogDeskMutation
 from fenzhi_graphql.catalog.mutations import CatalogMutation
+from fenzhi_graphql.catalog.provisional_fields import ProvisionalMutation, ProvisionalQuery
 from fenzhi_graphql.catalog.queries import CatalogQuery
 from fenzhi_graphql.catalog.regroup_fields import RegroupMutation, RegroupQuery
 from fenzhi_graphql.clearing.answers import StatementMutation
@@ -70,6 +71,7 @@ QUERIES: tuple[type[Any], ...] = (
     PolicyQuery,
     CatalogQuery,
     RegroupQuery,
+    ProvisionalQuery,
     SubmissionQuery,
     FilingQuery,
     EventQuery,
@@ -93,6 +95,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     AreaCatalogMutation,
     CatalogDeskMutation,
     RegroupMutation,
+    ProvisionalMutation,
     SubmissionMutation,
     FilingMutation,
     EventMutation,

@@ -390,6 +390,27 @@ async def test_a_city_lays_its_scores_over_the_provinces(place: Place) -> None:
     ]
 
 
+async def test_findings_about_a_citys_overlay(place: Place) -> None:
+    """What it changes is told; once the province narrows its limit, what now lies beyond it is told too."""
+    clerk = await place.city(1)
+    fields = "{ areaOverlays { id lint(first: 10) { code groupCode message } } }"
+    (overlay,) = (await clerk.gql(fields))["areaOverlays"]
+    assert [(one["code"], one["groupCode"]) for one in overlay["lint"]] == [
+        ("national_row_changed", code) for code in ("A01.0", "A01.0:47.0100", "A01.1", "C15:conservative")
+    ]
+    assert "574.47 → 553.39" in overlay["lint"][0]["message"]
+    await place.province.enter_policy({"catalog.overlay_score_limit_ratio": "0.04"})
+    (overlay,) = (await clerk.gql(fields))["areaOverlays"]
+    found = [(one["code"], one["groupCode"]) for one in overlay["lint"]]
+    assert ("overlay_beyond_limit", "A01.0:47.0100") in found
+    assert len(found) == 5
+    stranger = await place.city(0)
+    one = "query($id: ID!) { areaOverlay(id: $id) { lint(first: 1) { code } } }"
+    assert (await stranger.gql(one, {"id": overlay["id"]}))["areaOverlay"] is None
+    hospital = await place.province.world.client(place.province.hospitals[1], Role.HOSPITAL_VIEWER)
+    assert len((await hospital.gql(one, {"id": overlay["id"]}))["areaOverlay"]["lint"]) == 1
+
+
 async def test_what_other_services_load(place: Place) -> None:
     platform = place.province.world.platform
     async with platform.database.unit_of_work(Scope(role=DatabaseRole.OPERATOR, tenant="operator")) as uow:

@@ -193,6 +193,11 @@ async def test_a_changed_choice_of_grouping_opens_a_task_and_the_first_does_not(
     assert (after[0]["cause"], after[0]["editionCode"], after[0]["state"]) == ("POLICY", None, "OPEN")
     other = await place.pool.world.client(place.pool.place.other_city, Role.CITY_SETTLEMENT_CLERK)
     assert [one["cause"] for one in await place.tasks(other)] == ["EDITION"]
+    await place.province.enter_policy({"catalog.regroup_days": "14"})
+    await enter_area_policy(place.pool.world, place.pool.place.city, {"grouping.tie_break": order[1:]})
+    latest = (await place.tasks(clerk))[0]
+    opened, due = (date.fromisoformat(latest[name]) for name in ("openedOn", "dueOn"))
+    assert due - opened == timedelta(days=14)
 
 
 @pytest.mark.parametrize(

@@ -369,3 +369,46 @@ async def test_who_may_not(province: CatalogProvince) -> None:
     assert faults(answer) == [("SCORE_TOTAL_RULE", "total")]
     await province.act(editor, "catalogEditionSubmit", {"edition": edition}, "edition { state }")
     assert (await upload(editor, edition, book)).json()["error"]["code"] == "EDITION_NOT_DRAFT"
+
+
+CONDITIONS = f"{HEADER},layer,more_dx,secondary_dx,facts"
+LAYERED = (
+    f"{CONDITIONS}\n"
+    "1,NEO,*,新生儿,0,,,,,core,2,300.00,0,priority,,,age_days:0-28;birth_weight_g:-749\n"
+    "2,C15.1,C15.1,食管恶性肿瘤,4,,,,,core,2,200.00,0,dx_auxiliary,C15.2,C78/C79,\n"
+    "3,K35.3,K35.3,阑尾炎,4,06.3100,甲,,,core,2,70.00,0,,,,\n"
+)
+
+
+async def test_conditions_of_groups_survive_a_workbook(province: CatalogProvince) -> None:
+    """A group above the basic layer keeps what it asks for when it is edited, and in a draft filled from another's workbook."""
+    edition = await drafted(province, "wb-layers", "2062-01-01", LAYERED.encode())
+    editor = await province.editor()
+    book = await downloaded(editor, edition)
+    said = [cell(book, "NEO", name).value for name in ("dx_granularity", "layer", "more_dx", "secondary_dx", "facts")]
+    assert said == ["0", "priority", None, None, "age_days:0-28;birth_weight_g:-749"]
+    cell(book, "NEO", "dx_name").value = "极低体重新生儿"
+    cell(book, "C15.1", "secondary_dx").value = "C78"
+    answer = await upload(editor, edition, saved(book))
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["changed"], answer.json()["unchanged"]) == (2, 1)
+    path = "/v1/catalog-editions/{}/groups.csv"
+    expected = LAYERED.replace("新生儿,0", "极低体重新生儿,0").replace("C78/C79", "C78")
+    assert (await editor.http.get(path.format(edition))).text == expected
+    other = await drafted(
+        province, "wb-layers-copy", "2063-01-01", f"{HEADER}\n1,J18.9,J18.9,肺炎,4,,,,,core,2,9.00,0\n".encode()
+    )
+    book = await downloaded(editor, edition)
+    for row in range(2, 5):
+        book["病种"].cell(row, columns(book)["row_version"]).value = None
+    cell(book, "NEO", "facts").value = "age_days:28-0"
+    wrong = await upload(editor, other, saved(book))
+    place = f"病种!{cell(book, 'NEO', 'dip_code').coordinate}"
+    assert faults(wrong) == [("group_condition", place)]
+    cell(book, "NEO", "facts").value = "age_days:0-28;birth_weight_g:-749"
+    answer = await upload(editor, other, saved(book))
+    assert (answer.status_code, answer.json()["added"]) == (200, 3), answer.text
+    lines = (await editor.http.get(path.format(other))).text.splitlines()
+    assert [line.partition(",")[2] for line in lines[2:]] == [
+        line.partition(",")[2] for line in expected.splitlines()[1:]
+    ]

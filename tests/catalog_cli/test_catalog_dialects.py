@@ -231,6 +231,16 @@ def test_the_excerpt_comes_in_whole_and_goes_out_the_same(
     )
     assert json.loads(capsys.readouterr().out)["equals_import"] is True
     assert (tmp_path / "out.csv").read_bytes() == excerpt.read_bytes()
+    assert run(["catalog", "lint", str(excerpt), "--dialect", "slash_plus", "--json", *tables]) == 0
+    linted = json.loads(capsys.readouterr().out)
+    assert linted["warnings"] == report["warnings"] | {"groups_ambiguous": 27, "score_below_simpler": 11}
+    changed = tmp_path / "next.csv"
+    text = excerpt.read_text(encoding="utf-8")
+    assert text.count(",core,2,205,1") >= 1
+    changed.write_text(text.replace(",core,2,205,1", ",core,2,206,1", 1), encoding="utf-8")
+    assert run(["catalog", "diff", str(excerpt), str(changed), "--dialect", "slash_plus", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert counts == {"added": 0, "removed": 0, "changed": 1, "score_changed": 1, "recoded": 0, "unchanged": 328}
 
 
 def test_a_dialect_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,3 +192,44 @@ def test_a_catalog_with_errors_groups_nothing(world: dict[str, Path]) -> None:
     with pytest.raises(DataRefused) as refused:
         read_rules(world["catalog"])
     assert [(one.code, one.where) for one in refused.value.refusals] == [("score_not_positive", "catalog row 2 score")]
+
+
+def test_a_provisional_group_takes_what_the_catalog_does_not_until_its_day(
+    world: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = tmp_path / "dated.csv"
+    cases.write_text(
+        "id,dx,px,cost,hospital,day\n"
+        "p1,K36.x00,54.2100,1000.00,H1,2026-03-31\n"
+        "p2,K36.x00,54.2100,1000.00,H1,2026-04-01\n"
+        "p3,K36.x00,47.0100|54.2100,1000.00,H1,2026-03-31\n"
+        "p4,K36.x00,54.2100,1000.00,H1,\n",
+        encoding="utf-8",
+    )
+    columns = tmp_path / "dated.yaml"
+    columns.write_text(MAP + "discharge_date: {column: day, formats: ['%Y-%m-%d']}\n", encoding="utf-8")
+    groups = tmp_path / "provisional.csv"
+    header = "group_code,diagnosis,procedures,name,score,first,last,document\n"
+    groups.write_text(
+        f"{header}LS1,K36,54.2100,其他阑尾炎,320,2026-01-01,2026-03-31,纪要〔2026〕1号\n", encoding="utf-8"
+    )
+    given = ["--catalog", str(world["catalog"]), "--columns", str(columns), *arguments(world, *ALL[2:])]
+    order = ["group", str(cases), *given, "--provisional", str(groups), "--explain"]
+    assert run(order) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    # 320 × 0.95; p3 has a surgical procedure and is the comprehensive group's, which the provisional one never contends with.
+    assert [(one["case_id"], one["group_code"], one["reason"], one.get("points")) for one in lines] == [
+        ("p1", "LS1", "provisional_matched", "304.0000"),
+        ("p2", None, "no_group_for_procedures", None),
+        ("p3", "K36手术", "comprehensive_matched", "380.0000"),
+        ("p4", None, "no_group_for_procedures", None),
+    ]
+    step = next(one for one in lines[0]["steps"] if one["rule"] == "grouping.provisional_matched")
+    assert (step["document"], step["values"]["last"]) == ("纪要〔2026〕1号", "2026-03-31")
+    groups.write_text(
+        f"{header}K35.8,K36,54.2100,甲,320,2026-01-01,2026-03-31,\nLS2,K3,,乙,0,2026-01-01,2025-03-31,\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(DataRefused) as refused:
+        read_rules(world["catalog"], provisional=groups)
+    assert [one.code for one in refused.value.refusals] == ["provisional_row", "provisional_code_taken"]

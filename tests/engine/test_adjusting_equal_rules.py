@@ -64,7 +64,7 @@ def rules_of(chance: random.Random, groups: list[str]) -> AdjustmentRules:
         ),
         (CciEntry("a", frozenset(("C78", "C50")), 2), CciEntry("b", frozenset(("C78.0", "J96")), 1)),
         (
-            AgeFactor(FactTest(ScoringFact.AGE_DAYS, None, 28), Fraction(23, 20), "child"),
+            AgeFactor(FactTest(ScoringFact.AGE_DAYS, None, 28), Fraction(23, 20), "child", is_bonus=True),
             AgeFactor(FactTest(ScoringFact.AGE_DAYS, 600, None), Fraction(6, 5), "elderly"),
         ),
         chance.choice(tuple(Complexity)),
@@ -74,6 +74,7 @@ def rules_of(chance: random.Random, groups: list[str]) -> AdjustmentRules:
         ),
         TcmBonus(frozenset(groups[::2]), Fraction(1, 2), Fraction(1, 20)),
         tuple(Uplift(code, Fraction(11, 10), DAY, DAY + timedelta(days=5)) for code in groups[::3]),
+        chance.random() < 0.5,
         (
             NewTechnology("01.1000", Decimal("12.5"), DAY, DAY),
             NewTechnology("02.1000", Decimal(3), DAY, date(2027, 1, 1)),

@@ -1,4 +1,5 @@
-"""The catalog desk (目录维护): editions taken back, opinions and their answers, previews before publishing; a year regrouped.
+"""The catalog desk (目录维护): editions taken back, opinions and their answers, previews before publishing; a year regrouped;
+provisional groups (临时病种).
 
 Revision ID: 2026_11_22_catalog_desk
 Revises: 2026_11_22_identity
@@ -59,8 +60,25 @@ WALLS: tuple[Wall, ...] = (
         writable_while="done_on is null",
         hidden_from=(COUNTY, HOSPITAL),
     ),
+    Wall("provisional_act", "area", insert=(AREA,), published="act in ('approved', 'ended')"),
+    Wall(
+        "provisional_group",
+        "area",
+        insert=(AREA,),
+        published="provisional_id in (select provisional_id from provisional_act where act = 'approved')",
+    ),
+    Wall("provisional_vote", "area", insert=(AREA,), hidden_from=(COUNTY, HOSPITAL, WORKER)),
 )
-GROWING = ("group_opinion", "opinion_answer", "preview_row", "regrouping", "regrouped_case")
+GROWING = (
+    "group_opinion",
+    "opinion_answer",
+    "preview_row",
+    "regrouping",
+    "regrouped_case",
+    "provisional_group",
+    "provisional_vote",
+    "provisional_act",
+)
 
 
 def _when(name: str) -> sa.Column[object]:
@@ -174,6 +192,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("edition_id", "job_id", "area_id", "hospital_id", "level", name=op.f("pk_preview_row")),
     )
     _regrouping()
+    _provisional()
     for wall in WALLS:
         for statement in statements(wall):
             op.execute(statement)
@@ -261,6 +280,90 @@ def _regrouping() -> None:
     )
 
 
+def _provisional() -> None:
+    op.create_table(
+        "provisional_group",
+        sa.Column("provisional_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("group_code", _C, nullable=False),
+        sa.Column("diagnosis", _C, nullable=False),
+        sa.Column("procedures", postgresql.ARRAY(_C), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("score", sa.Numeric(), nullable=False),
+        sa.Column("scale", sa.Integer(), nullable=False),
+        sa.Column("edition_id", sa.Uuid(), nullable=False),
+        sa.Column("first_day", sa.Date(), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=False),
+        sa.Column("cases", sa.Integer(), nullable=False),
+        sa.Column("total_fen", sa.BigInteger(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("seed", _C, nullable=False),
+        sa.Column("panel", postgresql.ARRAY(_C), nullable=False),
+        sa.Column("proposed_by_person", sa.Uuid(), nullable=False),
+        _when("recorded_at"),
+        sa.CheckConstraint("score > 0", name=op.f("ck_provisional_group_score")),
+        sa.CheckConstraint("last_day >= first_day", name=op.f("ck_provisional_group_days")),
+        sa.CheckConstraint("cases > 0", name=op.f("ck_provisional_group_cases")),
+        sa.ForeignKeyConstraint(
+            ["edition_id"], ["catalog_edition.edition_id"], name=op.f("fk_provisional_group_edition_id_catalog_edition")
+        ),
+        sa.PrimaryKeyConstraint("provisional_id", name=op.f("pk_provisional_group")),
+        sa.UniqueConstraint("area_id", "group_code", name=op.f("uq_provisional_group_area_id_group_code")),
+    )
+    op.create_table(
+        "provisional_vote",
+        sa.Column("provisional_id", sa.Uuid(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("expert_code", _C, nullable=False),
+        sa.Column("in_favour", sa.Boolean(), nullable=False),
+        _when("recorded_at"),
+        sa.ForeignKeyConstraint(
+            ["provisional_id"],
+            ["provisional_group.provisional_id"],
+            name=op.f("fk_provisional_vote_provisional_id_provisional_group"),
+        ),
+        sa.PrimaryKeyConstraint("provisional_id", "expert_code", name=op.f("pk_provisional_vote")),
+    )
+    op.create_table(
+        "provisional_act",
+        sa.Column("provisional_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.SmallInteger(), nullable=False),
+        sa.Column("area_id", sa.Integer(), nullable=False),
+        sa.Column("act", _C, nullable=False),
+        sa.Column("first_person", sa.Uuid(), nullable=True),
+        sa.Column("person", sa.Uuid(), nullable=False),
+        sa.Column("sheet_sha256", _C, nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=True),
+        sa.Column("edition_id", sa.Uuid(), nullable=True),
+        sa.Column("absorbed_by", _C, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        _when("recorded_at"),
+        sa.CheckConstraint(
+            "act in ('carried', 'refused', 'approved', 'rejected', 'end_proposed', 'ended', 'end_rejected')",
+            name=op.f("ck_provisional_act_act"),
+        ),
+        sa.CheckConstraint(
+            "act not in ('approved', 'ended') or (first_person is not null and first_person <> person)",
+            name=op.f("ck_provisional_act_four_eyes"),
+        ),
+        sa.CheckConstraint(
+            "act not in ('end_proposed', 'ended') or last_day is not null", name=op.f("ck_provisional_act_last_day")
+        ),
+        sa.CheckConstraint("(edition_id is null) = (absorbed_by is null)", name=op.f("ck_provisional_act_absorbed")),
+        sa.ForeignKeyConstraint(
+            ["provisional_id"],
+            ["provisional_group.provisional_id"],
+            name=op.f("fk_provisional_act_provisional_id_provisional_group"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["edition_id"], ["catalog_edition.edition_id"], name=op.f("fk_provisional_act_edition_id_catalog_edition")
+        ),
+        sa.PrimaryKeyConstraint("provisional_id", "place", name=op.f("pk_provisional_act")),
+    )
+    op.create_index("ix_provisional_act_area_id", "provisional_act", ["area_id", "act"], unique=False)
+
+
 def downgrade() -> None:
     for table in GROWING:
         op.execute(f"drop trigger {table}_append_only on {table}")
@@ -268,6 +371,9 @@ def downgrade() -> None:
         for statement in lowering(wall):
             op.execute(statement)
     for table in (
+        "provisional_vote",
+        "provisional_act",
+        "provisional_group",
         "regroup_task",
         "regrouped_case",
         "regrouping",

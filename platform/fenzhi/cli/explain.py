@@ -19,6 +19,7 @@ from fenzhi.cli.group import (
     Level,
     Lists,
     Procedures,
+    Provisional,
     References,
     Subtypes,
     group_lines,
@@ -46,6 +47,7 @@ def explain(
     choices: Choices = None,
     lists: Lists = None,
     subtypes: Subtypes = None,
+    provisional: Provisional = None,
     level: Level = "",
     coefficient: Coefficient = "1",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
@@ -63,6 +65,7 @@ def explain(
         coefficient=coefficient,
         lists=lists,
         subtypes=subtypes,
+        provisional=provisional,
     )
     wanted = _wanted(rules, file, case, columns, dx, px or [], cost)
     line = next(iter(group_lines([wanted], rules, explain=True)))

@@ -25,18 +25,21 @@ from fenzhi.cli.catalog.column_map import read_column_map
 from fenzhi.cli.offline import OfflineCase, OfflineRules, read_cases, read_rules
 from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
-from fenzhi.engine.scoring_plan import plan_scoring, with_adjustments
+from fenzhi.engine.graded_editions import EditionPlan
+from fenzhi.engine.scoring_plan import plan_scoring
 from fenzhi.rules.catalog.dialect_text import KEY_MARK
 from fenzhi.rules.catalog.group_conditions import GroupLayer
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import group_case
 from fenzhi.rules.grouping.outcome import GroupingOutcome, GroupingReason
+from fenzhi.rules.grouping.provisional_groups import or_provisional, provisional_book
 from fenzhi.rules.quantities import decimal_places
 from fenzhi.rules.refusals import InvariantBroken, Refusal
 from fenzhi.rules.scoring.case_adjustment import case_adjustment
 from fenzhi.rules.scoring.score_case import ScoredCase, score_blank, score_case
 from fenzhi.rules.working import Step
 from fenzhi.services.scoring.assembly import facts_of
+from fenzhi.services.scoring.provisional import provisional_plan
 
 BATCH = 100_000
 OK, PARTLY = 0, 1
@@ -67,6 +70,14 @@ Subtypes = Annotated[
     Path | None,
     typer.Option("--subtypes", help="Auxiliary subtypes: group_code,dimension,subtype,coefficient.", exists=True),
 ]
+Provisional = Annotated[
+    Path | None,
+    typer.Option(
+        "--provisional",
+        help="Provisional groups: group_code,diagnosis,procedures,name,score,first,last,document.",
+        exists=True,
+    ),
+]
 Level = Annotated[str, typer.Option("--level", help="Level of hospitals that the file does not tell.")]
 Coefficient = Annotated[
     str, typer.Option("--coefficient", help="Coefficient of hospitals that the file does not tell.")
@@ -87,6 +98,7 @@ def group(
     choices: Choices = None,
     lists: Lists = None,
     subtypes: Subtypes = None,
+    provisional: Provisional = None,
     level: Level = "",
     coefficient: Coefficient = "1",
     interventions: Annotated[
@@ -116,6 +128,7 @@ def group(
         interventions=interventions,
         lists=lists,
         subtypes=subtypes,
+        provisional=provisional,
     )
     mapped = read_column_map(columns.read_text(encoding="utf-8-sig")) if columns else None
     cases = read_cases(file, mapped, rules)
@@ -160,7 +173,7 @@ def group_lines(
                         "refused": [_refusal(one) for one in case.refusals],
                     }
                     continue
-                yield line_of(case, answers[place], compiled[0], worked.get(place) if explain else None)
+                yield line_of(case, answers[place], compiled[0], worked.get(place) if explain else None, rules)
                 place += 1
 
 
@@ -168,6 +181,9 @@ def work_case(case: OfflineCase, book: CatalogBook, rules: OfflineRules) -> tupl
     """One case by the one-case rules (逐例规则计算)."""
     outcome = group_case(case.as_grouped, book, rules.method, rules.means)
     edition = book.edition
+    groups = rules.provisional_on(case.discharge_date)
+    beside = provisional_book(edition, groups) if outcome.reason.is_uncovered else None
+    outcome = or_provisional(outcome, case.as_grouped, beside, rules.method, groups)
     if outcome.group is None:
         if rules.blank is None or not outcome.reason.is_uncovered:
             return outcome, None
@@ -198,6 +214,7 @@ def line_of(
     answer: dict[str, Any],
     book: CatalogBook,
     worked: tuple[GroupingOutcome, ScoredCase | None] | None,
+    rules: OfflineRules,
 ) -> dict[str, Any]:
     """One answer as a JSON object (结果行). Points are decimal text with the places of the edition."""
     reason = GroupingReason(answer["reason"])
@@ -211,7 +228,7 @@ def line_of(
     }
     code = answer["group_code"]
     if code is not None:
-        found = book.by_code[code]
+        found = book.by_code[code] if reason is not GroupingReason.PROVISIONAL_MATCHED else rules.provisional[code]
         places = book.edition.points_decimals
         line |= {
             "diagnosis": found.diagnosis,
@@ -273,10 +290,18 @@ def _answers(
     place = {factor: number for number, factor in enumerate(factors)}
     plan = plan_scoring(book, factors=factors, references=rules.references, lines=rules.lines, blank=rules.blank)
     table = case_table(cases).append_column("factor", pa.array([place[case.factor] for case in cases], pa.int32()))
-    if not rules.adjustments.empty:
-        found, index = engine.adjust(engine.group(table, book), table, book.edition, rules.adjustments)
-        plan, table = with_adjustments(plan, found), table.append_column("auxiliary", index)
-    answers: list[dict[str, Any]] = engine.group_and_score(table, plan).to_pylist()
+    beside = [rules.provisional_on(case.discharge_date) for case in cases]
+    names = {groups: " ".join(one.group_code for one in groups) for groups in beside}
+    table = table.append_column("edition_id", pa.array([names[groups] for groups in beside], pa.string()))
+    plans = {
+        name: EditionPlan(
+            plan,
+            rules.adjustments,
+            provisional_plan(book.edition, groups, rules.method, factors=factors, lines=rules.lines),
+        )
+        for groups, name in names.items()
+    }
+    answers: list[dict[str, Any]] = engine.grade(table, plans).to_pylist()
     return answers
 
 

@@ -26,13 +26,14 @@ from fenzhi.cli.catalog.files import read_file
 from fenzhi.engine.connection import BulkConnection
 from fenzhi.engine.failures import EngineFailed
 from fenzhi.rules.catalog.dialect_faults import Severity
-from fenzhi.rules.catalog.disease_group import Granularity, has_diagnosis_shape
+from fenzhi.rules.catalog.disease_group import DiseaseGroup, Granularity, has_diagnosis_shape
 from fenzhi.rules.catalog.edition import CodeTables, Edition
 from fenzhi.rules.catalog.edition_lists import CatalogStandard, EditionLists, edition_lists, read_lists
 from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, MeanCost, ReferenceCosts, references_by_score
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.rules.grouping.grouping_method import GroupingMethod, UnsoundProcedure
+from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, read_provisional
 from fenzhi.rules.policy.fields import (
     Layer,
     PlainContent,
@@ -121,6 +122,16 @@ class OfflineRules:
     blank: BlankGroup | None
     judges_diagnoses: bool
     """Was a code table given? Without one every sound code of the cases counts as known (是否核对诊断代码表)."""
+    provisional_groups: tuple[ProvisionalGroup, ...] = ()
+
+    @property
+    def provisional(self) -> Mapping[str, DiseaseGroup]:
+        """Provisional groups by code, in the words of a catalog (临时病种)."""
+        return {one.group_code: one.as_group for one in self.provisional_groups}
+
+    def provisional_on(self, day: date | None) -> tuple[ProvisionalGroup, ...]:
+        """Those in force on a discharge date; none where it is not told (当日适用临时病种)."""
+        return tuple(one for one in self.provisional_groups if one.in_force_on(day))
 
     @property
     def means(self) -> dict[str, int]:
@@ -150,6 +161,7 @@ def read_rules(
     interventions: Interventions = Interventions.SURGICAL,
     lists: Path | None = None,
     subtypes: Path | None = None,
+    provisional: Path | None = None,
 ) -> OfflineRules:
     """Everything read, or refused with every fault (读取离线计分依据). Raises: DataRefused."""
     tables = read_code_tables(diagnoses, procedures, interventions)
@@ -216,7 +228,28 @@ def read_rules(
         adjustments,
         blank_group_of(policy, found),
         judges_diagnoses=diagnoses is not None,
+        provisional_groups=_provisional(provisional, edition) if provisional else (),
     )
+
+
+def _provisional(path: Path, edition: Edition) -> tuple[ProvisionalGroup, ...]:
+    """The groups of a file (读取临时病种), none of them under a code of the catalog. Raises: DataRefused."""
+    found, faults = read_provisional(path.read_bytes())
+    taken = {group.group_code for group in edition.groups}
+    faults += tuple(
+        _case_refusal(
+            "provisional_code_taken",
+            path.name,
+            one.group_code,
+            "该编码已是目录病种的编码。",
+            "The code is that of a group of the catalog.",
+        )
+        for one in found
+        if one.group_code in taken
+    )
+    if faults:
+        raise DataRefused(faults)
+    return found
 
 
 def read_cases(path: Path, columns: ColumnMap | None, rules: OfflineRules) -> Iterator[OfflineCase]:
@@ -348,6 +381,7 @@ def _mapped_case(row: int, cells: Mapping[str, Any], rules: OfflineRules) -> Off
         _cost(cells["fen"] if cells["fen"] is not None else 0, f"row {row}", refusals),
         factor=factor,
         refusals=tuple(refusals),
+        discharge_date=cells["day"],
     )
 
 

@@ -13,6 +13,7 @@ from fenzhi.engine.apportionment import apportion_cases
 from fenzhi.engine.compiled_book import CompiledBook
 from fenzhi.engine.connection import BulkConnection
 from fenzhi.engine.failures import input_refused
+from fenzhi.engine.graded_editions import EditionPlan, grade_editions
 from fenzhi.engine.group_and_score import group_and_score_cases, group_and_score_editions, group_cases
 from fenzhi.engine.scoring_plan import ScoringPlan
 from fenzhi.rules.catalog.edition import Edition
@@ -92,6 +93,14 @@ class Engine:
         a plan, and as `group_and_score`.
         """
         return group_and_score_editions(self._connection, cases, plans, batch_rows=self._batch_rows)
+
+    def grade(self, cases: pa.Table, plans: Mapping[str, EditionPlan]) -> pa.Table:
+        """Cases of several editions with adjustments and provisional groups (入组计分): what a run says of each case.
+
+        Shape: as `group_and_score_editions`, with what adjustments look at as in `adjust`. A case that its edition does not cover takes
+        a provisional group of its plan, where one matches: reason provisional_matched. Raises: as `group_and_score_editions`.
+        """
+        return grade_editions(self._connection, cases, plans, batch_rows=self._batch_rows)
 
     def aggregate_hospitals(
         self, scored: pa.Table, cases: pa.Table, money: Sequence[str] = ("cost_fen", "booked_fen", "patient_fen")

@@ -55,6 +55,8 @@ _READ: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("inter_area_balance", "inter_area_claim"),
         (("fenzhi_area",), "statement_id in ( select inter_area_statement.statement_id from inter_area_statement)"),
     ),
+    "provisional_group": (_BELOW, "provisional_act.act = 'approved'"),
+    "provisional_act": (_BELOW, "act = any (array['approved', 'ended'])"),
     "opinion_answer": (_AND_WORKER, "next_edition_id in ( select catalog_edition.edition_id"),
 }
 """Table → who reads only what is published, and what published means."""

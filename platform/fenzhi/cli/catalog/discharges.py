@@ -474,7 +474,9 @@ def _refused(code: str, where: str, saw: str, why: tuple[str, str], remedy: tupl
 
 
 def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
-    """Numbered rows (`ordinal`) → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level, coefficient."""
+    """Numbered rows (`ordinal`) → cases (逐行取病例): ordinal, case_id, code, procedures, fen, cost_text, cost_reason, hospital, level,
+    coefficient, day (of discharge; null where the map or the row tells none that can be read).
+    """
 
     def cell(column: str | None) -> str:
         return cell_text(reader, columns, column) if column is not None else "''"
@@ -496,11 +498,13 @@ def case_columns_statement(reader: DischargeReader, columns: ColumnMap) -> str:
 WITH cells AS (
   SELECT ordinal, {f"CASE {skip} ELSE '' END" if skip else "''"} AS skipped,
          {joined(dx)} AS dx_cell, {joined(px)} AS px_cell, {cell(columns.cost)} AS cost_text,
+         {cell(columns.discharge_date)} AS date_text,
          {", ".join(f"{cell(column)} AS {name}" for name, column in named.items())} FROM rows
-), parsed AS (SELECT *, {cleaned("cost_text", columns)} AS cost_clean FROM cells
+), parsed AS (SELECT *, {cleaned("cost_text", columns)} AS cost_clean,
+         {day_of(columns) if columns.discharge_date is not None else "CAST(NULL AS DATE)"} AS day FROM cells
 ), valued AS (SELECT *, {fen} AS fen FROM parsed)
 SELECT ordinal, skipped, coalesce({codes_in("dx_cell", columns.principal_diagnosis, 3)}[1], '') AS code,
        {codes_in("px_cell", columns.procedures, 2) if columns.procedures else "CAST([] AS VARCHAR[])"} AS procedures,
-       fen, cost_text, case_id, hospital, level, coefficient,
+       fen, cost_text, case_id, hospital, level, coefficient, CAST(day AS DATE) AS day,
        CASE WHEN cost_text = '' THEN 'cost_missing' WHEN NOT ({readable}) OR fen IS NULL THEN 'cost_unreadable' ELSE '' END AS cost_reason
 FROM valued ORDER BY ordinal"""

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import date
@@ -31,7 +32,8 @@ from fenzhi.cli.flow.onboarding import as_text
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, canary, patient_canary, personal_canary
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.synthetic import lists as synthetic_lists
-from fenzhi.cli.synthetic.plan import DocumentPlan, ProvincePlan
+from fenzhi.cli.synthetic.message import diagnosis_rows
+from fenzhi.cli.synthetic.plan import DiagnosisPlan, DocumentPlan, ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
 from fenzhi.logs import configure_logging
 from fenzhi.services.acts import Platform
@@ -41,6 +43,10 @@ from fenzhi.services.registry.accounts import development_account
 
 CASES = 600
 _HOOKS = "hooks.probe.invalid"
+_UNGROUPED = 3
+"""First lists of each hospital whose kind of case no group takes."""
+_RARE = DiagnosisPlan("Z99.900", "对辅助机器的依赖", False)
+"""A diagnosis of the code table that no case of the history has."""
 _FIRST, _SECOND = "99", "98"
 
 
@@ -163,6 +169,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         regrouped = await clerk.do("casesRegroup", "CasesRegroupInput", order, "job { id }")
         await clerk.wait(regrouped["job"]["id"])
         await _leave_a_task(cast, clerk, plan, city.code)
+        await _leave_a_kind(clerk, plan, city.code)
     editor = cast.actor(plan.code, Role.PROVINCE_CATALOG_EDITOR)
     order = {
         "code": f"{canary(plan.code)[-20:]}D",
@@ -218,6 +225,26 @@ async def _clear_between_areas(cast: Cast, plan: ProvincePlan) -> None:
         decided = {"clearing": found["areaClearings"]["nodes"][0]["id"]}
         who = clerk if ends_with.endswith("Void") else approver
         await who.do(ends_with, "AreaClearingDecideInput", decided, "clearing { id }")
+
+
+async def _leave_a_kind(clerk: Actor, plan: ProvincePlan, city: str) -> None:
+    """A provisional group before its panel, heard and not yet approved."""
+    year = plan.settlement_year
+    found = await clerk.ask(f"{{ unmatchedKinds(year: {year}, first: 1) {{ diagnosis procedures }} }}")
+    for kind in found["unmatchedKinds"]:
+        order = kind | {
+            "name": f"{canary(city)}临时病种",
+            "score": "100",
+            "firstDay": f"{year}-01-01",
+            "lastDay": f"{year}-12-31",
+            "specialty": "重症",
+            "document": f"{canary(city)}会议纪要",
+        }
+        made = await clerk.do("provisionalGroupPropose", "ProvisionalGroupProposeInput", order, "group { id panel }")
+        group = made["group"]
+        votes = [{"expert": expert, "inFavour": True} for expert in group["panel"]]
+        heard = {"provisionalGroup": group["id"], "votes": votes, "sheetSha256": "0" * 64}
+        await clerk.do("provisionalGroupHear", "ProvisionalGroupHearInput", heard, "group { id }")
 
 
 def _entry(plan: ProvincePlan, owner: str, **more: Any) -> dict[str, Any]:
@@ -298,17 +325,23 @@ async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:
         "psnCashpay": "0.00",
     }
     await submitter.do("filedListSave", "FiledListSaveInput", {"list": given}, "filedList { id }")
-    cases = await submitter.ask("{ cases(first: 1) { nodes { id } } }")
-    for case in cases["cases"]["nodes"]:
+    for case in await _a_case(submitter):
         order = {"inpatientCase": case["id"], "reason": f"{mark}核对"}
         await clerk.do("caseReturn", "CaseReturnInput", order, "caseHold { id }")
+
+
+async def _a_case(submitter: Actor) -> list[dict[str, Any]]:
+    """A case of the hospital that no corrected list has replaced and that has a group, if there is one."""
+    found = await submitter.ask("{ cases(first: 50) { nodes { id supersededBy diagnoses } } }")
+    return [
+        case for case in found["cases"]["nodes"] if case["supersededBy"] is None and _RARE.code not in case["diagnoses"]
+    ][:1]
 
 
 async def _apply_for_review(cast: Cast, hospital: str) -> None:
     """An application for special-case review of a hospital, with its canary."""
     submitter = cast.actor(hospital, Role.HOSPITAL_SUBMITTER)
-    cases = await submitter.ask("{ cases(first: 1) { nodes { id } } }")
-    for case in cases["cases"]["nodes"]:
+    for case in await _a_case(submitter):
         order = {
             "inpatientCase": case["id"],
             "specialty": "重症",
@@ -397,16 +430,31 @@ async def _perform(cast: Cast, source: DemoSource, *, is_sandbox: bool) -> None:
         await Demonstration(cast, source, progress, is_sandbox).run()
 
 
+def _of_no_group(line: bytes) -> bytes:
+    """The list with a principal diagnosis that no case of the history has, so that the catalog leaves it without a group."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return line
+    if isinstance(message, dict):
+        message["diseinfo"] = diagnosis_rows([(_RARE.code, _RARE.name)])
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _source(prefix: str, seed: int) -> DemoSource:
     plan = synthetic_province(seed, cities=2, counties=4, hospitals=10)
+    plan = dataclasses.replace(plan, diagnoses=(*plan.diagnoses, _RARE))
     marked = _marked(plan, prefix)
 
     elsewhere = {_code(c.code, prefix): _code(plan.cities[n - 1].code, prefix) for n, c in enumerate(plan.cities)}
 
     def lists() -> Iterator[tuple[str, bytes]]:
+        begun: Counter[str] = Counter()
         for hospital, line in synthetic_lists.settlement_lists(plan, CASES, date(2025, 1, 1), date(2025, 3, 31)):
             code = _code(hospital, prefix)
-            yield code, _marked_line(line, prefix, code, elsewhere)
+            marked_line = _marked_line(line, prefix, code, elsewhere)
+            begun[code] += 1
+            yield code, (_of_no_group(marked_line) if begun[code] <= _UNGROUPED else marked_line)
 
     def history() -> Iterator[dict[str, Any]]:
         for row in synthetic_lists.history(plan, CASES * 3):
@@ -562,6 +610,7 @@ NODE_TABLES: dict[str, tuple[str, str]] = {
     "CodeTable": ("code_table", "code_table_id::text"),
     "DiseaseGroup": ("disease_group", "edition_id::text || '/' || group_code"),
     "Regrouping": ("regrouping", "regrouping_id::text"),
+    "ProvisionalGroup": ("provisional_group", "provisional_id::text"),
     "AreaOverlay": ("area_overlay", "overlay_id::text"),
     "PolicyEntry": ("area_policy", "policy_id::text"),
     "FundBudget": ("fund_budget", "budget_id::text"),

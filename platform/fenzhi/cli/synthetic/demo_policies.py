@@ -44,6 +44,8 @@ _AREA: dict[str, str | list[str] | dict[str, str] | list[dict[str, str]]] = {
         {"upto": "", "inclusive": "false", "share": "0"},
     ],
     "bands.sources": ["adjustment"],
+    "catalog.provisional_panel_size": "3",
+    "catalog.provisional_most_days": "730",
     "budget.method": "share",
     "deposit.rate": "0.05",
     "submission.correction_days": "5",

@@ -335,12 +335,14 @@ class World:
         }
         mine = self._subtype(group, others, facts, told.get("way"))
         factor, added = (mine[0] if mine else Fraction(1)), Fraction(0)
+        rewarded = False
         if mine is None or mine[1] != "age":
             for row in self.choices.get("scoring.age_factors", ()):
                 _, low, high = _band(f"age_days:{row['age_days']}")
                 if _inside(facts["age_days"], low, high):
                     value = Fraction(Decimal(row["value"]))
                     factor *= value if row["kind"] == "elderly" else 1 + value
+                    rewarded = row["kind"] == "child" and value != 0
                     break
         method = self.choices.get("scoring.complexity_method", "none")
         for row in self.choices["scoring.complexity_bands"] if method != "none" else ():
@@ -349,16 +351,19 @@ class World:
                 value = Fraction(Decimal(row["value"]))
                 factor, added = (factor * value, added) if method == "multiplicative" else (factor, added + value)
                 break
-        for row in self.choices.get("scoring.model_groups", ()):
-            if row["group_code"] == group.code and row["first"] <= DISCHARGE <= row["last"]:
-                factor *= Fraction(Decimal(row["coefficient"]))
-                break
         earned = Fraction(0)
         for row in self.choices.get("scoring.new_technologies", ()):
             if row["procedure"] in done and row["first"] <= DISCHARGE <= row["last"]:
                 earned += Fraction(Decimal(row["points"]))
         cap = self.choices.get("scoring.new_technology_cap")
-        return factor, added + (earned if cap is None else min(earned, Fraction(Decimal(cap))))
+        earned = earned if cap is None else min(earned, Fraction(Decimal(cap)))
+        alone = not (rewarded or earned)
+        for row in self.choices.get("scoring.model_groups", ()):
+            if row["group_code"] == group.code and row["first"] <= DISCHARGE <= row["last"]:
+                if alone or self.choices.get("scoring.model_group_stacking") == "multiplied":
+                    factor *= Fraction(Decimal(row["coefficient"]))
+                break
+        return factor, added + earned
 
     def _subtype(
         self, group: Group, others: list[str], facts: Mapping[str, int | None], way: str | None

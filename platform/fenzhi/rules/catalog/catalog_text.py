@@ -180,10 +180,11 @@ def read_group(
 ) -> tuple[DiseaseGroup | None, tuple[Refusal, ...], tuple[Refusal, ...]]:
     """One row as a group (读取一行病种), with its refusals and warnings; codes are those of `read_catalog`.
 
-    `row` has every column of `COLUMNS`. Whether it agrees with other rows is for the caller to see.
+    `row` has every column of `COLUMNS`, and those of conditions where it names any. Whether it agrees with other rows is for the caller
+    to see.
     """
     reader = _RowReader(tables, score_places)
-    columns = (*COLUMNS, CLASS_COLUMN)
+    columns = (*COLUMNS, CLASS_COLUMN, *CONDITION_COLUMNS)
     reader.read(number, columns, [row.get(column, "") for column in columns])
     return (reader.groups[0] if reader.groups else None), tuple(reader.refusals), tuple(reader.warnings)
 

@@ -31,6 +31,7 @@ class GroupingReason(StrEnum):
     PROCEDURE_UNKNOWN = "procedure_unknown"
     PROCEDURE_GRAY = "procedure_gray"
     CASE_FACT_MISSING = "case_fact_missing"
+    PROVISIONAL_MATCHED = "provisional_matched"
 
     @property
     def grouped(self) -> bool:
@@ -69,6 +70,7 @@ _GROUPED = frozenset(
         GroupingReason.CONSERVATIVE_MATCHED,
         GroupingReason.CONSERVATIVE_FALLBACK,
         GroupingReason.COMPREHENSIVE_MATCHED,
+        GroupingReason.PROVISIONAL_MATCHED,
     )
 )
 _UNCOVERED = frozenset((GroupingReason.NO_GROUP_FOR_DIAGNOSIS, GroupingReason.NO_GROUP_FOR_PROCEDURES))
@@ -129,6 +131,10 @@ _TEXTS: dict[GroupingReason, tuple[str, str]] = {
     GroupingReason.CASE_FACT_MISSING: (
         "病种要求的病例事实(日龄、出生体重或住院天数)缺失，不能判定，未入组。",
         "Ungrouped: a fact that a group asks for (age, birth weight, stay) is missing.",
+    ),
+    GroupingReason.PROVISIONAL_MATCHED: (
+        "目录没有病种，按有效期内的临时病种入组。",
+        "The edition has no group: a provisional group in force takes the case.",
     ),
 }
 

@@ -1,7 +1,7 @@
 """What multiplies and what adds to the score of a case beside hospital and outlier (病例分值调整), each with its reason.
 
 Multiplied: the auxiliary subtype, the age coefficient or the paediatric bonus, complexity (multiplicative), the bonus of traditional Chinese
-medicine, the uplift of a model group. Added, in points and after everything else: complexity (additive), new technology. Which of them a case
+medicine, the uplift of a model group, which yields to every other bonus unless policy lets it stack. Added, in points and after everything else: complexity (additive), new technology. Which of them a case
 takes depends on its group and its facts alone.
 """
 
@@ -48,6 +48,8 @@ class AgeFactor:
     test: FactTest
     factor: Fraction
     name: str
+    is_bonus: bool = False
+    """Is it a paediatric bonus (儿童加成), not a coefficient?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class AdjustmentRules:
     complexity_bands: tuple[ComplexityBand, ...] = ()
     tcm: TcmBonus | None = None
     uplifts: tuple[Uplift, ...] = ()
+    uplift_stacks: bool = False
+    """Does an uplift act beside another bonus of the case (可否与其他加成叠加)? If not, it yields."""
     technologies: tuple[NewTechnology, ...] = ()
     technology_cap: Decimal | None = None
     """Most points of one case for new technology."""
@@ -135,7 +139,8 @@ def case_adjustment(
 ) -> Adjustment:
     """The adjustment of a case in its group (病例分值调整), exact.
 
-    An age factor does not act beside an auxiliary subtype of the dimension age: one year of life is counted once. Units: fen, points.
+    An age factor does not act beside an auxiliary subtype of the dimension age: one year of life is counted once. An uplift yields to a
+    paediatric bonus, a TCM bonus and points for new technology, unless `uplift_stacks`. Units: fen, points.
     """
     if rules.empty:
         return NO_ADJUSTMENT
@@ -144,6 +149,7 @@ def case_adjustment(
     subtype = chosen_subtype(rules.subtypes.get(group.group_code, ()), fitting)
     auxiliary = Fraction(subtype.coefficient) if subtype else ONE
     multiplier = auxiliary
+    others: list[str] = []
     if subtype is not None:
         steps.append(
             _step(
@@ -162,6 +168,8 @@ def case_adjustment(
         age = next((one for one in rules.ages if _holds(one.test, facts, rules)), None)
         if age is not None:
             multiplier *= age.factor
+            if age.is_bonus and age.factor != ONE:
+                others.append("scoring.age")
             steps.append(
                 _step(
                     "scoring.age",
@@ -189,19 +197,26 @@ def case_adjustment(
                 )
             )
     if rules.tcm is not None and group.group_code in rules.tcm.groups:
-        multiplier *= _tcm(rules.tcm, facts, cost_fen, steps)
+        given = _tcm(rules.tcm, facts, cost_fen, steps)
+        multiplier *= given
+        if given != ONE:
+            others.append("scoring.tcm_bonus")
+    earned = _technology(rules, facts, discharge)
+    if earned:
+        others.append("scoring.new_technology")
     uplift = _uplift(rules.uplifts, group.group_code, discharge)
     if uplift is not None:
-        multiplier *= uplift.coefficient
-        steps.append(
-            _step(
-                "scoring.uplift",
-                ("示范病种加成。", "The uplift of a model group."),
-                coefficient=_text(uplift.coefficient),
-                until=uplift.last.isoformat(),
+        yields = bool(others) and not rules.uplift_stacks
+        multiplier *= ONE if yields else uplift.coefficient
+        said = {"coefficient": _text(uplift.coefficient), "until": uplift.last.isoformat()}
+        if yields:
+            words = (
+                "示范病种加成不与其他加成叠加，不再加成。",
+                "The uplift of a model group does not stack: it yields.",
             )
-        )
-    earned = _technology(rules, facts, discharge)
+            steps.append(_step("scoring.uplift", words, **said, factor="1", yields_to=" ".join(others)))
+        else:
+            steps.append(_step("scoring.uplift", ("示范病种加成。", "The uplift of a model group."), **said))
     if earned:
         bonus += earned
         steps.append(

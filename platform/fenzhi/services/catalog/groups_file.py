@@ -25,6 +25,7 @@ from fenzhi.rules.catalog.catalog_text import (
 )
 from fenzhi.rules.catalog.disease_group import DiseaseGroup, distinct_key
 from fenzhi.rules.catalog.edition import ambiguous_key, duplicated_code
+from fenzhi.rules.catalog.group_conditions import CONDITION_COLUMNS
 from fenzhi.rules.refusals import Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.catalog.book import edition_not_found, edition_row, group_of, load_tables, row_of
@@ -137,4 +138,6 @@ def _dialect(row: Row[Any], groups: Sequence[DiseaseGroup]) -> CatalogDialect:
     columns = tuple(kept["columns"])
     if CLASS_COLUMN not in columns and any(group.procedure_class is not None for group in groups):
         columns = (*columns, CLASS_COLUMN)
+    if any(group.conditions.asked for group in groups):
+        columns = (*columns, *(name for name in CONDITION_COLUMNS if name not in columns))
     return CatalogDialect(columns, kept["newline"], kept["bom"], kept["final_newline"])

@@ -45,6 +45,10 @@ _GUIDE: tuple[tuple[str, str], ...] = (
         "Procedures: / is any of, + is and, such as 47.0100/47.0900+54.2100.",
     ),
     (
+        "分组层级和三列条件只用于先期分组、并项和诊断辅助细分病种；诊断用 / 与 +，取值段如 age_days:0-28;birth_weight_g:-749。",
+        "Layer and the three columns of conditions are for groups above the basic layer: diagnoses with / and +, bands such as age_days:0-28.",
+    ),
+    (
         "分值为普通小数，小数位不超过目录声明的位数；调整后总分值按所选方式保持。",
         "Scores are plain decimals within the declared places; the total of score × cases is kept as chosen.",
     ),

@@ -67,8 +67,7 @@ async def open_tasks(uow: UnitOfWork, change: RuleChange) -> None:
 
 
 def _days(policy: ResolvedPolicy) -> int:
-    found = policy.optional_fraction("catalog.regroup_days")
-    return DAYS if found is None else int(found)
+    return policy.integer("catalog.regroup_days") if policy.has("catalog.regroup_days") else DAYS
 
 
 @dataclass(frozen=True, slots=True)

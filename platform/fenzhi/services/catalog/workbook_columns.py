@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fenzhi.rules.catalog.group_conditions import FACTS_COLUMN, LAYER_COLUMN, MORE_COLUMN, SECONDARY_COLUMN, GroupLayer
 from fenzhi.services.submission.table_columns import Column, Kind
 
 SHEET = "病种"
@@ -26,7 +27,7 @@ GROUP_COLUMNS: tuple[Column, ...] = (
     CODE,
     Column("dx_code", "诊断代码", Kind.CODE, True),
     Column("dx_name", "诊断名称", Kind.WORDS),
-    Column("dx_granularity", "诊断粒度", Kind.CHOICE, True, choices=("3", "4", "6")),
+    Column("dx_granularity", "诊断粒度", Kind.CHOICE, True, choices=("0", "3", "4", "6")),
     Column("main_ops", "主要手术操作", Kind.CODE),
     Column("main_op_names", "主要手术操作名称", Kind.WORDS),
     Column("other_ops", "相关手术操作", Kind.CODE),
@@ -42,6 +43,10 @@ GROUP_COLUMNS: tuple[Column, ...] = (
     Column("score", "分值", Kind.AMOUNT, True),
     Column("grassroots", "基层病种", Kind.CHOICE, True, choices=("0", "1")),
     Column("seq", "序号", Kind.CODE),
+    Column(LAYER_COLUMN, "分组层级", Kind.CODE, choices=tuple(one.value for one in GroupLayer)),
+    Column(MORE_COLUMN, "其他主要诊断", Kind.CODE),
+    Column(SECONDARY_COLUMN, "次要诊断条件", Kind.CODE),
+    Column(FACTS_COLUMN, "取值段条件", Kind.CODE),
 )
 """What a group says (病种各列), in the names of the catalog file."""
 

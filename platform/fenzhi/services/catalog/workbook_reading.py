@@ -276,7 +276,6 @@ def _take(
     found = replace(
         found,
         local_addition=group.local_addition if is_local is None else is_local,
-        conditions=group.conditions,
         score=group.score if found.score == group.score else found.score,
     )
     if found == group:

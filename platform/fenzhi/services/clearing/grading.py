@@ -14,11 +14,13 @@ import pyarrow.compute as pc
 from sqlalchemy import Row
 
 from fenzhi.engine.engine import Engine
+from fenzhi.engine.graded_editions import EditionPlan
 from fenzhi.engine.scoring_plan import ScoringPlan, plan_scoring, with_adjustments
 from fenzhi.rules.catalog.reference_costs import NO_REFERENCES, ReferenceCosts
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
 from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
+from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, or_provisional, provisional_book
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict, InvariantBroken
@@ -26,6 +28,7 @@ from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustmen
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, score_blank, score_case
 from fenzhi.services.catalog import book
+from fenzhi.services.catalog import provisional_in_force as provisional
 from fenzhi.services.grouping.compiled import compiled_for
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.scoring.adjusting import adjustment_rules_of, blank_group_of
@@ -41,6 +44,7 @@ from fenzhi.services.scoring.basis import (
     outlier_lines_of,
     references_of,
 )
+from fenzhi.services.scoring.provisional import provisional_plan
 from fenzhi.store.repositories import catalog
 from fenzhi.store.session import UnitOfWork
 
@@ -72,11 +76,15 @@ class EditionUse:
     references: ReferenceCosts
     adjustments: AdjustmentRules = NO_RULES
     blank: BlankGroup | None = None
+    groups: tuple[ProvisionalGroup, ...] = ()
+    """Provisional groups in force beside it (临时病种)."""
+    provisional: ScoringPlan | None = None
+    """The plan over them."""
 
     @property
     def key(self) -> str:
         """The name under which cases point to it."""
-        return f"{self.row.edition_id}/{self.overlay_id or ''}"
+        return _key(self.row, self.overlay_id, self.groups)
 
     def described(self) -> dict[str, Any]:
         """For the manifest: ids and the digests of content and references."""
@@ -90,7 +98,22 @@ class EditionUse:
             "sha256": (self.row.content_sha256 or b"").hex(),
             "overlay": str(self.overlay_id or ""),
             "references_sha256": hashlib.sha256(repr(means).encode()).hexdigest(),
-        }
+        } | ({"provisional": [_described(one) for one in self.groups]} if self.groups else {})
+
+
+def _key(row: Row[Any], overlay_id: uuid.UUID | None, groups: Iterable[ProvisionalGroup]) -> str:
+    return f"{row.edition_id}/{overlay_id or ''}" + "".join(f"/{one.group_code}" for one in groups)
+
+
+def _described(one: ProvisionalGroup) -> dict[str, str]:
+    return {
+        "code": one.group_code,
+        "diagnosis": one.diagnosis,
+        "procedures": "+".join(one.procedures),
+        "score": str(one.score),
+        "first": one.first.isoformat(),
+        "last": one.last.isoformat(),
+    }
 
 
 @dataclass(frozen=True)
@@ -144,7 +167,8 @@ async def load_basis(
     dates = sorted({day for _, day in asked})
     lines = await _lines(uow, policy, pool)
     factors, factor_of, withheld = await _factors(uow, insurance, asked, earliest=earliest)
-    used: dict[str, tuple[Row[Any], uuid.UUID | None]] = {}
+    used: dict[str, tuple[Row[Any], uuid.UUID | None, tuple[ProvisionalGroup, ...]]] = {}
+    approved = await provisional.approved_groups(uow, uow.scope.area)
     edition_of: dict[date, str] = {}
     for day in dates:
         row = edition if edition is not None else await edition_on(uow, day)
@@ -153,11 +177,12 @@ async def load_basis(
         spoken_on = day if edition is None else max(date(reference_year + 1, 1, 1), row.effective_from)
         overlay = await catalog.overlay_in_force(uow, uow.scope.area, row.edition_id, spoken_on)
         overlay_id = overlay.overlay_id if overlay is not None else None
-        key = f"{row.edition_id}/{overlay_id or ''}"
-        used[key] = (row, overlay_id)
+        groups = provisional.in_force(approved, day, row.scale)
+        key = _key(row, overlay_id, groups)
+        used[key] = (row, overlay_id, groups)
         edition_of[day] = key
-    if len({(row.scale, row.points_decimals) for row, _ in used.values()}) > 1:
-        names = "、".join(sorted(row.code for row, _ in used.values()))
+    if len({(row.scale, row.points_decimals) for row, _, _ in used.values()}) > 1:
+        names = "、".join(sorted({row.code for row, _, _ in used.values()}))
         raise EditionsNotAddable(
             f"本期病例涉及分值口径不同的目录版本（{names}），不能相加。",
             f"The cases fall under editions of different scale: {names}. Their points do not add up.",
@@ -166,7 +191,7 @@ async def load_basis(
     method = grouping_method_of(policy)
     uses = []
     for key in sorted(used):
-        row, overlay_id = used[key]
+        row, overlay_id, groups = used[key]
         references = NO_REFERENCES
         blank_asked = policy.method("scoring.ungrouped_method") == "blank_group"
         if lines is not None or blank_asked or TieBreak.NEAREST_COST in method.tie_break:
@@ -184,8 +209,9 @@ async def load_basis(
             lines=lines or UNASKED_LINES,
             blank=blank,
         )
+        beside = provisional_plan(opened.edition, groups, method, factors=factors, lines=lines or UNASKED_LINES)
         rules = adjustment_rules_of(policy, await catalog.subtypes_of(uow, row.edition_id))
-        uses.append(EditionUse(row, overlay_id, plan, references, rules, blank))
+        uses.append(EditionUse(row, overlay_id, plan, references, rules, blank, groups, beside))
     return GradingBasis(tuple(uses), method, lines or UNASKED_LINES, tuple(factors), edition_of, factor_of, withheld)
 
 
@@ -315,7 +341,8 @@ def _scores(uses: Sequence[EditionUse], found: pa.Table) -> pa.Array:
     scores = pa.nulls(len(codes), pa.int64())
     for use in uses:
         unit = 10**use.plan.book.edition.points_decimals
-        of_group = {g.group_code: half_up(g.score * unit) for g in use.plan.book.edition.groups if g.score is not None}
+        known = (*use.plan.book.edition.groups, *(one.as_group for one in use.groups))
+        of_group = {g.group_code: half_up(g.score * unit) for g in known if g.score is not None}
         words = [of_group.get(code) for code in coded.dictionary.to_pylist()]
         mine = pc.take(pa.array(words, pa.int64()), coded.indices)
         if len(uses) == 1:
@@ -337,6 +364,11 @@ _FACTS = {
 
 def _scored(engine: Engine, asked: pa.Table, uses: Sequence[EditionUse]) -> pa.Table:
     """Groups and points; where factors act on the cases, grouped first, so that each case's factors are known (先入组后计分)."""
+    if any(use.provisional is not None for use in uses):
+        plans = {one.key: EditionPlan(one.plan, one.adjustments, one.provisional) for one in uses}
+        if len(uses) == 1:
+            asked = asked.append_column("edition_id", pa.repeat(pa.scalar(uses[0].key), asked.num_rows))
+        return engine.grade(asked, plans)
     if len(uses) == 1:
         use, plan = uses[0], uses[0].plan
         if not use.adjustments.empty:
@@ -344,9 +376,9 @@ def _scored(engine: Engine, asked: pa.Table, uses: Sequence[EditionUse]) -> pa.T
             found, index = engine.adjust(grouped, asked, plan.book.edition, use.adjustments)
             plan, asked = with_adjustments(plan, found), asked.append_column("auxiliary", index)
         return engine.group_and_score(asked, plan)
-    plans = {use.key: use.plan for use in uses}
+    by_edition = {use.key: use.plan for use in uses}
     if all(use.adjustments.empty for use in uses):
-        return engine.group_and_score_editions(asked, plans)
+        return engine.group_and_score_editions(asked, by_edition)
     ordinals = pa.array(range(asked.num_rows), pa.int64())
     places = pa.repeat(pa.scalar(0, pa.int32()), asked.num_rows)
     for use in uses:
@@ -354,10 +386,10 @@ def _scored(engine: Engine, asked: pa.Table, uses: Sequence[EditionUse]) -> pa.T
         cases = asked.filter(mine)
         grouped = engine.group(cases, use.plan.book)
         found, index = engine.adjust(grouped, cases, use.plan.book.edition, use.adjustments)
-        plans[use.key] = with_adjustments(use.plan, found)
+        by_edition[use.key] = with_adjustments(use.plan, found)
         back = pc.index_in(ordinals, value_set=ordinals.filter(mine))
         places = pc.if_else(mine, pc.fill_null(pc.take(index, back), 0), places)
-    return engine.group_and_score_editions(asked.append_column("auxiliary", places), plans)
+    return engine.group_and_score_editions(asked.append_column("auxiliary", places), by_edition)
 
 
 def _why(basis: GradingBasis, key: tuple[int, date]) -> str | None:
@@ -394,10 +426,11 @@ def cross_check(cases: pa.Table, graded: pa.Table, basis: GradingBasis, sample: 
     order = _smallest(cases, sample)
     books = {use.key: use for use in basis.editions}
     opened = {use.key: CatalogBook(use.plan.book.edition) for use in basis.editions}
+    beside = {use.key: provisional_book(use.plan.book.edition, use.groups) for use in basis.editions}
     asked, found = cases.take(order).to_pylist(), graded.take(order).to_pylist()
     for case, engine_says in zip(asked, found, strict=True):
         key = (case["hospital_id"], case["discharge_date"])
-        rules_say = _by_the_rules(case, key, basis, books, opened)
+        rules_say = _by_the_rules(case, key, basis, books, (opened, beside))
         said = (engine_says["disposition"], engine_says["group_code"], engine_says["band"], engine_says["points"])
         if said != rules_say:
             raise InvariantBroken(
@@ -429,8 +462,9 @@ def _by_the_rules(
     key: tuple[int, date],
     basis: GradingBasis,
     uses: Mapping[str, EditionUse],
-    opened: Mapping[str, CatalogBook],
+    books: tuple[Mapping[str, CatalogBook], Mapping[str, CatalogBook | None]],
 ) -> tuple[str, str, str, int]:
+    opened, beside = books
     why = _why(basis, key)
     if why is not None:
         return (f"pending:{why}", "", "", 0)
@@ -446,6 +480,7 @@ def _by_the_rules(
         case["total_fen"],
     )
     outcome = group_case(one, opened[use.key], basis.method, means_for(basis.method, use.references))
+    outcome = or_provisional(outcome, one, beside[use.key], basis.method, use.groups)
     if outcome.group is None and use.blank is not None and outcome.reason.is_uncovered:
         edition = use.plan.book.edition
         blank = score_blank(case["case_id"], case["total_fen"], edition.scale, use.blank, edition.points_decimals)

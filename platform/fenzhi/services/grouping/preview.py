@@ -19,7 +19,8 @@ from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.engine.compiled_book import CompiledBook
 from fenzhi.engine.engine import Engine
-from fenzhi.engine.scoring_plan import plan_scoring, with_adjustments
+from fenzhi.engine.graded_editions import EditionPlan
+from fenzhi.engine.scoring_plan import plan_scoring
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.rules.grouping.outcome import GroupingReason
@@ -30,9 +31,11 @@ from fenzhi.services.acts import Platform, looking
 from fenzhi.services.grouping.compiled import compiled_for
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.basis import means_for
+from fenzhi.services.scoring.provisional import provisional_plan
 from fenzhi.store.repositories import registry
 
 LISTS_MOST = 100
+_EDITION = "preview"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +203,11 @@ def _engine_rows(engine: Engine, frame: ScoringFrame, cases: Sequence[PreviewCas
             "factor": pa.array([0] * len(cases), pa.int32()),
         }
     )
-    if not frame.adjustments.empty:
-        found, index = engine.adjust(engine.group(table, compiled), table, book.edition, frame.adjustments)
-        plan, table = with_adjustments(plan, found), table.append_column("auxiliary", index)
-    rows: list[dict[str, Any]] = engine.group_and_score(table, plan).to_pylist()
+    beside = provisional_plan(book.edition, frame.provisional, frame.method, factors=[frame.factor], lines=frame.lines)
+    table = table.append_column("edition_id", pa.repeat(pa.scalar(_EDITION), table.num_rows))
+    rows: list[dict[str, Any]] = engine.grade(
+        table, {_EDITION: EditionPlan(plan, frame.adjustments, beside)}
+    ).to_pylist()
     return rows
 
 

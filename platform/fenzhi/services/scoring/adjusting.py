@@ -35,6 +35,7 @@ from fenzhi.rules.scoring.case_adjustment import (
 from fenzhi.rules.scoring.score_case import BlankGroup
 
 T = TypeVar("T")
+_STACKING = "scoring.model_group_stacking"
 
 
 class SubtypeRow(Protocol):
@@ -82,6 +83,7 @@ def adjustment_rules_of(policy: ResolvedPolicy, subtypes: Sequence[SubtypeRow | 
         else _needed(policy, "scoring.complexity_bands", _complexity_band),
         tcm=tcm,
         uplifts=_rows(policy, "scoring.model_groups", lambda row: _uplift(row, policy)),
+        uplift_stacks=policy.has(_STACKING) and policy.method(_STACKING) == "multiplied",
         technologies=_rows(policy, "scoring.new_technologies", _technology),
         technology_cap=cap,
     )
@@ -140,7 +142,7 @@ def _age(row: Mapping[str, str], policy: ResolvedPolicy) -> AgeFactor:
         return AgeFactor(test, elderly_score(Fraction(1), value, _range(policy, "scoring.elderly_range")), row["name"])
     if row["kind"] == "child":
         allowed = _range(policy, "scoring.child_bonus_range")
-        return AgeFactor(test, paediatric_score(Fraction(1), value, allowed), row["name"])
+        return AgeFactor(test, paediatric_score(Fraction(1), value, allowed), row["name"], is_bonus=True)
     raise ValueError(f"kind is elderly or child: {row['kind']!r}")
 
 

@@ -22,12 +22,14 @@ from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase, group_case
 from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
 from fenzhi.rules.grouping.outcome import GroupingOutcome, GroupingReason
+from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, or_provisional, provisional_book
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.scoring.auxiliary_choice import CaseFacts
 from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustment
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, ScoredCase, score_blank, score_case
 from fenzhi.services.catalog import book
+from fenzhi.services.catalog.provisional_in_force import approved_groups, in_force
 from fenzhi.services.grouping.compiled import scored_book
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.policy.resolution import resolved_policy
@@ -67,6 +69,8 @@ class ScoringFrame:
     policy: ResolvedPolicy
     adjustments: AdjustmentRules = NO_RULES
     blank: BlankGroup | None = None
+    provisional: tuple[ProvisionalGroup, ...] = ()
+    """Provisional groups in force on the discharge date (临时病种)."""
 
     def group(self, case: InpatientCase) -> GroupingOutcome:
         """The group of the case with the score that applies in the area (入组). Requires: an edition in force."""
@@ -74,6 +78,9 @@ class ScoringFrame:
             raise ValueError("no edition is in force")
         means = means_for(self.method, self.references)
         outcome = _grouped(self.book, self.overlay, self.overlay_scores, self.method, case, means)
+        edition = self.book.edition
+        beside = provisional_book(edition, self.provisional) if outcome.reason.is_uncovered else None
+        outcome = or_provisional(outcome, case, beside, self.method, self.provisional)
         return replace(outcome, group=self._scored(outcome.group)) if outcome.group is not None else outcome
 
     def score(
@@ -180,7 +187,9 @@ async def scoring_frame(
     row = await edition_on(uow, discharge_date)
     opened, overlay, scores, references = None, None, dict[str, Decimal](), NO_REFERENCES
     subtypes: Sequence[Row[Any]] = ()
+    provisional: tuple[ProvisionalGroup, ...] = ()
     if row is not None:
+        provisional = in_force(await approved_groups(uow, area_id), discharge_date, row.scale)
         opened = await book.load_book(uow, row.edition_id)
         overlay = await catalog.overlay_in_force(uow, area_id, row.edition_id, discharge_date)
         if overlay is not None:
@@ -211,6 +220,7 @@ async def scoring_frame(
         policy=policy,
         adjustments=adjustment_rules_of(policy, subtypes),
         blank=blank_group_of(policy, references),
+        provisional=provisional,
     )
 
 
