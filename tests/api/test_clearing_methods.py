@@ -161,15 +161,6 @@ async def test_quarters_standing_alone(world: World) -> None:
             },
         ),
         ("72", {"point_value__scope": "level"}),
-        (
-            "6A",
-            {
-                "payment_mode__table": [
-                    {"groups": "I63", "levels": "", "departments": "", "agreement_modes": "", "mode": "single_disease"},
-                    {"groups": "", "levels": "", "departments": "", "agreement_modes": "", "mode": "dip"},
-                ]
-            },
-        ),
         ("6B", {"total_control__table": [{"method": "critical_share", "levels": "", "limit": "0.2"}]}),
         ("6C", {"rare_disease__layers": [{"payer": "basic", "rate": "0.6", "deductible": "0", "cap": ""}]}),
     ],

@@ -97,6 +97,7 @@ class ClearingSummary:
     fund_ratio: str = strawberry.field(
         description="φ as an exact fraction: of last year for a month, of the run for a quarter (基金支付比例)."
     )
+    purses: list[ClearingPurse] = strawberry.field(description="Modes beside the points and their money (单列资金).")
     point_value_printed: str = strawberry.field(
         description="Yuan per point as printed, rounded; what is paid is apportioned (公布点值，元/分)."
     )
@@ -264,6 +265,15 @@ def _summary(view: lookups.RunView) -> ClearingSummary | None:
         cost_fen=Fen(s["cost_fen"]),
         booked_fen=Fen(s["booked_fen"]),
         fund_ratio=s["fund_ratio"],
+        purses=[
+            ClearingPurse(
+                name=one["name"],
+                paid_fen=Fen(one["paid_fen"]),
+                set_aside_fen=Fen(one["set_aside_fen"]),
+                from_pool_fen=Fen(one["from_pool_fen"]),
+            )
+            for one in s.get("purses", ())
+        ],
         point_value_printed=s["point_value_printed"],
     )
 
@@ -430,6 +440,28 @@ class StatementAnswer:
         )
 
 
+@strawberry.type(
+    description="Cases of a statement paid by one mode beside the points (支付方式汇总): cost = fund + other + hospital."
+)
+class StatementMode:
+    mode: str = strawberry.field(description="single_disease, per_diem or item (支付方式).")
+    cases: int = strawberry.field(description="How many (病例数).")
+    cost_fen: Fen = strawberry.field(description="Total cost, in fen (医疗总费用，分).")
+    fund_fen: Fen = strawberry.field(description="What the fund pays, in fen (基金支付，分).")
+    other_fen: Fen = strawberry.field(description="What every other payer paid, in fen (其他支付，分).")
+    hospital_fen: Fen = strawberry.field(description="Borne by the hospital; negative: it keeps it (机构承担，分).")
+
+
+@strawberry.type(description="Money set aside for a mode, and what it paid (单列资金).")
+class ClearingPurse:
+    name: str = strawberry.field(description="single_disease, per_diem or item (单列项目).")
+    paid_fen: Fen = strawberry.field(description="Paid, in fen (支付额，分).")
+    set_aside_fen: Fen = strawberry.field(description="Set aside by the budget in force, in fen (单列预算，分).")
+    from_pool_fen: Fen = strawberry.field(
+        description="Beyond it, out of the fund before the point value, in fen (超出额，分)."
+    )
+
+
 @strawberry.type(description="Cases of a statement insured in one area (参保地汇总).")
 class StatementInsuredArea:
     insured_area: str = strawberry.field(description="Division code (参保地区划).")
@@ -491,6 +523,10 @@ class HospitalStatement(Node):
     off_pool_fen: Fen = strawberry.field(
         description="Awards of special cases paid beside the pool, in fen; in no other amount of the statement (特例单议池外支付，分)."
     )
+    beside_fen: Fen = strawberry.field(
+        description="Paid beside the points by other modes, in fen; in no other amount of the statement (分值以外支付，分)."
+    )
+    modes: list[StatementMode] = strawberry.field(description="What is paid beside the points, by mode (各支付方式).")
     final_fen: Fen = strawberry.field(
         description="Year only: cleared − paid − offsets − advance − deposit forfeited; negative: the hospital owes it "
         "(年度最终拨付，分)."
@@ -575,6 +611,18 @@ class HospitalStatement(Node):
             deposit_forfeited_fen=Fen(row.deposit_forfeited_fen),
             advance_fen=Fen(row.advance_fen),
             off_pool_fen=Fen(row.off_pool_fen),
+            beside_fen=Fen(row.beside_fen),
+            modes=[
+                StatementMode(
+                    mode=one["mode"],
+                    cases=one["cases"],
+                    cost_fen=Fen(one["cost_fen"]),
+                    fund_fen=Fen(one["fund_fen"]),
+                    other_fen=Fen(one["other_fen"]),
+                    hospital_fen=Fen(one["hospital_fen"]),
+                )
+                for one in row.working.get("modes", ())
+            ],
             final_fen=Fen(row.final_fen),
             changes=StatementChanges.of(stored) if (stored := row.working.get("changes")) else None,
             changes_refused=ChangesRefused(**why) if (why := row.working.get("changes_refused")) else None,

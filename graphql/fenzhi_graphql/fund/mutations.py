@@ -15,7 +15,7 @@ from fenzhi.services.fund import budgets, deductions, payments
 from fenzhi.services.fund.composition import Composition
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.budget_types import BudgetChangeGround, BudgetMethodName, BudgetSetAside
-from fenzhi_graphql.fund.types import AuditDeduction, FundBudget, Insurance, Payment, PoolScope
+from fenzhi_graphql.fund.types import AuditDeduction, FundBudget, Insurance, Payment, PaymentPart, PoolScope
 from fenzhi_graphql.outcomes import UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.scalars import ExactDecimal, Fen
@@ -97,6 +97,10 @@ class PaymentRecordInput:
     paid_on: date = strawberry.field(description="Day of payment, not in the future (拨付日期).")
     amount_fen: Fen = strawberry.field(description="Amount paid, in fen (拨付额，分).")
     returned_fen: Fen = strawberry.field(default=Fen(0), description="Amount that came back, in fen (退回额，分).")
+    part: PaymentPart = strawberry.field(
+        default=PaymentPart.STATEMENT,
+        description="The statement's transfer, or what is paid beside the points (所付部分).",
+    )
 
 
 @strawberry.type(description="The payment, or what stood in the way.")
@@ -274,6 +278,7 @@ class FundMutation:
                 paid_on=input.paid_on,
                 amount_fen=input.amount_fen,
                 returned_fen=input.returned_fen,
+                part="" if input.part is PaymentPart.STATEMENT else input.part.value,
             )
             request = context.request(
                 "paymentRecord",
@@ -285,6 +290,7 @@ class FundMutation:
                     "paid_on": order.paid_on.isoformat(),
                     "amount_fen": str(order.amount_fen),
                     "returned_fen": str(order.returned_fen),
+                    **({"part": order.part} if order.part else {}),
                 },
             )
             return await payments.record_payment(context.platform, context.subject, request, order)

@@ -85,6 +85,14 @@ class FundBudget(Node):
         )
 
 
+@strawberry.enum(
+    description="What of a statement a payment pays (所付部分): statement 结算单拨付额, beside 分值以外支付; a run deducts the first only."
+)
+class PaymentPart(Enum):
+    STATEMENT = "statement"
+    BESIDE = "beside"
+
+
 @strawberry.type(description="A payment as it was made (拨付记录).")
 class Payment(Node):
     run_id: strawberry.ID = strawberry.field(description="The run whose statement it pays (所属结算).")
@@ -97,6 +105,7 @@ class Payment(Node):
     amount_fen: Fen = strawberry.field(description="Amount paid, in fen (拨付额，分).")
     returned_fen: Fen = strawberry.field(description="Amount that came back, in fen (退回额，分).")
     recorded_at: datetime = strawberry.field(description="When it was recorded (登记时间).")
+    part: PaymentPart = strawberry.field(description="What of the statement it pays (所付部分).")
     reverses: strawberry.ID | None = strawberry.field(description="The payment it reverses, if any (所冲正拨付).")
     reason: str = strawberry.field(description="Why it reverses, blank otherwise (冲正理由).")
 
@@ -114,6 +123,7 @@ class Payment(Node):
             amount_fen=Fen(view.amount_fen),
             returned_fen=Fen(view.returned_fen),
             recorded_at=view.recorded_at,
+            part=PaymentPart(view.part or "statement"),
             reverses=global_id("Payment", view.reverses) if view.reverses else None,
             reason=view.reason,
         )

@@ -64,6 +64,9 @@ class HospitalStandingRegisterInput:
     agreement_insurances: list[str] = strawberry.field(description="Insurance types under agreement (协议险种).")
     agreement_until: date = strawberry.field(description="Last day of the agreement (协议止期).")
     document: str = strawberry.field(description="Policy document (文件依据).")
+    agreement_mode: str = strawberry.field(
+        default="dip", description="How the agreement pays: dip, per_diem, item, drg or capitation (协议支付方式)."
+    )
 
 
 @strawberry.type(description="The hospital, or what stood in the way.")
@@ -113,6 +116,7 @@ class RegistryMutation:
             agreement_insurances=tuple(input.agreement_insurances),
             agreement_until=input.agreement_until,
             document=input.document,
+            agreement_mode=input.agreement_mode,
         )
         request = context.request(
             "hospitalStandingRegister",
@@ -125,6 +129,7 @@ class RegistryMutation:
                 "agreements": list(order.agreement_insurances),
                 "until": order.agreement_until.isoformat(),
                 "document": order.document,
+                **({} if order.agreement_mode == "dip" else {"mode": order.agreement_mode}),
             },
         )
         answer, errors = await answered(standing.register_standing(context.platform, context.subject, request, order))

@@ -180,6 +180,7 @@ _NEW_CHECKS = (
         "change_ground",
         "change_ground in ('income', 'visits', 'benefit_change', 'epidemic', 'correction')",
     ),
+    ("payment", "part", "part in ('', 'beside')"),
     ("payment", "reversal", "amount_fen >= 0 or reverses is not null"),
     (
         "ledger_entry",
@@ -591,6 +592,10 @@ def _make_tables() -> None:
     op.add_column("ledger_entry", sa.Column("source_id", sa.Uuid(), nullable=True))
     op.alter_column("ledger_entry", "run_id", existing_type=sa.UUID(), nullable=True)
     op.create_index("ix_ledger_entry_source_id", "ledger_entry", ["area_id", "source_id"], unique=False)
+    op.add_column(
+        "hospital_statement", sa.Column("beside_fen", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    )
+    op.add_column("payment", sa.Column("part", sa.Text(collation="C"), server_default=sa.text("''"), nullable=False))
     op.add_column("payment", sa.Column("reverses", sa.Uuid(), nullable=True))
     op.add_column("payment", sa.Column("reason", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.create_index(
@@ -600,16 +605,20 @@ def _make_tables() -> None:
         "point_value", sa.Column("part", sa.Text(collation="C"), server_default=sa.text("''"), nullable=False)
     )
     op.add_column("run_case", sa.Column("group_score", sa.BigInteger(), nullable=True))
+    op.add_column("run_case", sa.Column("beside_fen", sa.BigInteger(), nullable=True))
     op.add_column("run_case", sa.Column("part", sa.Text(collation="C"), nullable=True))
 
 
 def _drop_tables() -> None:
     op.drop_column("run_case", "part")
+    op.drop_column("run_case", "beside_fen")
     op.drop_column("run_case", "group_score")
     op.drop_column("point_value", "part")
     op.drop_index("uq_payment_reverses", table_name="payment", postgresql_where=sa.text("reverses is not null"))
     op.drop_column("payment", "reason")
     op.drop_column("payment", "reverses")
+    op.drop_column("payment", "part")
+    op.drop_column("hospital_statement", "beside_fen")
     op.drop_index("ix_ledger_entry_source_id", table_name="ledger_entry")
     op.alter_column("ledger_entry", "run_id", existing_type=sa.UUID(), nullable=False)
     op.drop_column("ledger_entry", "source_id")

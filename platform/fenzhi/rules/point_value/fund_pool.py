@@ -77,7 +77,7 @@ def fund_ytd(annual_fen: int, curve: Sequence[Fraction], quarter: int, off_pool_
     if not 1 <= quarter <= 4:
         raise ValueError(f"not a quarter: {quarter}")
     opened = half_up(annual_fen * checked_curve(curve)[quarter - 1])
-    return _after_off_pool(opened, off_pool_fen)
+    return after_off_pool(opened, off_pool_fen)
 
 
 def fund_of_quarter(annual_fen: int, curve: Sequence[Fraction], quarter: int, off_pool_fen: int = 0) -> int:
@@ -87,10 +87,11 @@ def fund_of_quarter(annual_fen: int, curve: Sequence[Fraction], quarter: int, of
     four quarters add up to the annual fund. Raises: as `fund_ytd`.
     """
     before = fund_ytd(annual_fen, curve, quarter - 1) if quarter > 1 else 0
-    return _after_off_pool(fund_ytd(annual_fen, curve, quarter) - before, off_pool_fen)
+    return after_off_pool(fund_ytd(annual_fen, curve, quarter) - before, off_pool_fen)
 
 
-def _after_off_pool(opened_fen: int, off_pool_fen: int) -> int:
+def after_off_pool(opened_fen: int, off_pool_fen: int) -> int:
+    """What is opened less what was paid outside the pool (扣除池外支付). Units: fen. Raises: OffPoolExceedsFund."""
     if off_pool_fen > opened_fen:
         raise OffPoolExceedsFund(
             "池外支付超过当期可分配基金，须先按程序调整预算。",

@@ -99,7 +99,7 @@ async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) 
     Reads the cases of the run as just stored. Empty for a month and for a run before which nothing was settled; where a part cannot be
     computed again from what is stored, the refusal says why. Raises: InvariantBroken when the causes do not add up to the change.
     """
-    if frozen.kind is RunKind.MONTH or frozen.by_case is not None:
+    if frozen.kind is RunKind.MONTH or frozen.by_case is not None or computed.beside.from_pool_fen:
         return RunChanges({})
     parts = await _parts(uow, frozen)
     if not parts.runs:
@@ -169,7 +169,8 @@ def can_read(run: Row[Any]) -> bool:
     """Whether a published quarter can be computed again from its statements alone (能否复算)."""
     policy = _policy_of(run)
     method = PointValueMethod(policy.method("point_value.method"))
-    return method in _READ and policy.method("point_value.scope") == "pool"
+    took = any(purse["from_pool_fen"] for purse in (run.summary or {}).get("purses", ()))
+    return method in _READ and policy.method("point_value.scope") == "pool" and not took
 
 
 def _policy_of(run: Row[Any]) -> ResolvedPolicy:

@@ -235,6 +235,15 @@ def _summary(computed: ComputedRun) -> dict[str, Any]:
         "booked_fen": sum(line.booked_fen for line in computed.lines),
         "fund_ratio": str(computed.fund_ratio),
         "point_value_printed": computed.printed,
+        "purses": [
+            {
+                "name": one.set_aside.value,
+                "paid_fen": one.paid_fen,
+                "set_aside_fen": one.set_aside_fen,
+                "from_pool_fen": one.from_pool_fen,
+            }
+            for one in computed.beside.purses
+        ],
     }
 
 
@@ -262,6 +271,7 @@ def stored_cases(frozen: FrozenRun, graded: pa.Table) -> pa.Table:
                     "los_days",
                     "settlement_month",
                     "group_score",
+                    "beside_fen",
                 )
             },
         }
@@ -328,8 +338,10 @@ def _statement_row(
         "remainder_fen": line.remainder_fen,
         **_below_payable(computed, line),
         "off_pool_fen": frozen.special.off_pool_of(number),
+        "beside_fen": computed.beside.by_hospital().get(number, 0),
         "working": {
             "changes": changes,
+            "modes": computed.beside.of(number),
             "changes_refused": _refused(found),
             "offsets": [list(pair) for pair in computed.offsets.get(line.hospital, ())],
             "terms": {
@@ -349,10 +361,32 @@ def _statement_row(
             },
             "steps": _plain_steps(computed.workings[line.hospital])
             + _special_step(frozen, number)
+            + _modes_step(computed, number)
             + _changes_step(changes)
             + _refused_step(found),
         },
     }
+
+
+def _modes_step(computed: ComputedRun, number: int) -> list[dict[str, Any]]:
+    """What the hospital is paid beside the points, as a step of the working; none where it is nothing."""
+    found = computed.beside.of(number)
+    if not found:
+        return []
+    return [
+        {
+            "rule": "payment_modes.beside_points",
+            "zh": "以下病例按其支付方式在分值以外支付，不参与分摊；先由预算单列资金支付，超出部分先于点值从基金扣除。",
+            "en": "These cases are paid by their mode beside the points and share nothing: first out of what the budget set aside, beyond "
+            "it out of the fund before the point value.",
+            "values": [
+                [f"{one['mode']} {name}", str(one["cases"]) if name == "cases" else yuan_from_fen(one[f"{name}_fen"])]
+                for one in found
+                for name in ("cases", "cost", "fund", "other", "hospital")
+            ],
+            "document": "",
+        }
+    ]
 
 
 def _special_step(frozen: FrozenRun, number: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Any
@@ -15,7 +15,6 @@ from sqlalchemy import Row
 from fenzhi.rules.clearing.out_of_area import price_of_local_pool
 from fenzhi.rules.clearing.quarterly import QuarterMode
 from fenzhi.rules.clearing.statement import Account
-from fenzhi.rules.payment_modes.mode_of_case import PaymentMode, policy_mode_rules
 from fenzhi.rules.periods import SettlementMonth, SettlementQuarter
 from fenzhi.rules.point_value.fund_pool import fund_of_quarter, fund_ytd
 from fenzhi.rules.point_value.point_value import Basis, NoCases, PointValue
@@ -26,6 +25,7 @@ from fenzhi.services.catalog import book
 from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, load_basis, places_of
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
+from fenzhi.services.clearing.modes import ModeBasis, load_modes
 from fenzhi.services.clearing.runs import RunKind, local_pool, local_run
 from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, load_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
@@ -89,6 +89,8 @@ class FrozenRun:
     budget_id: uuid.UUID | None
     price_id: uuid.UUID | None
     manifest: Mapping[str, Any]
+    modes: ModeBasis = field(default_factory=ModeBasis)
+    """How each case is paid."""
     by_case: Fraction | None = None
     """For a quarter or year of cases from elsewhere: fen of fund per unit of points in the local pool."""
 
@@ -126,6 +128,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
     local = local_pool(pool)
     basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=local)
+    modes = await _modes(uow, run.insurance, pool, basis)
     special = await load_special_cases(uow, pool, cases)
     check_scale(special, basis.points_decimals)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
@@ -214,6 +217,8 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     }
     if by_case is not None:
         manifest["local_pool"] = local_part
+    if not modes.is_plain:
+        manifest["modes"] = modes.described()
     return FrozenRun(
         run=run,
         pool=pool,
@@ -237,7 +242,22 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
         price_id=price_id,
         manifest=manifest,
         by_case=by_case,
+        modes=modes,
     )
+
+
+async def _modes(uow: UnitOfWork, insurance: str, pool: Pool, basis: GradingBasis) -> ModeBasis:
+    """The payment modes of the run and what the budget in force sets aside for them (支付方式及单列预算)."""
+    budget = await fund.budget_in_force(uow, pool)
+    composition = (budget.composition if budget is not None else None) or {}
+    modes = await load_modes(uow, insurance, basis, composition.get("set_asides", {}))
+    if pool != local_pool(pool) and not modes.is_plain:
+        raise MethodNotSupported(
+            "异地病例暂只按病种分值支付。",
+            "Cases of other areas are paid by their points only.",
+            hint="为本险种只设按病种分值的支付方式，或本地另行结算异地病例 / pay this insurance by points alone, or settle them elsewhere",
+        )
+    return modes
 
 
 async def _price_of_local(
@@ -292,19 +312,11 @@ def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
 
 
 def _refuse_other_modes(policy: ResolvedPolicy) -> None:
-    """Payment modes beside the points that an area entered and no run carries out: else their cases would be paid by points in silence.
-
-    A row that goes by agreement alone stands: an agreement of another mode is not made here.
-    """
-    found = [key for key in ("total_control.table", "rare_disease.layers") if policy.has(key)]
-    if policy.has("payment_mode.table") and any(
-        rule.mode is not PaymentMode.DIP and not rule.agreement_modes for rule in policy_mode_rules(policy)
-    ):
-        found.append("payment_mode.table")
-    for key in found:
+    """Controls and payers that an area entered and no run carries out: else their cases would be paid by points in silence."""
+    for key in (key for key in ("total_control.table", "rare_disease.layers") if policy.has(key)):
         raise MethodNotSupported(
-            f"结算暂不支持策略 {key} 所列的支付方式。",
-            f"A run does not carry out the payment modes of {key}.",
+            f"结算暂不支持策略 {key} 所列的办法。",
+            f"A run does not carry out what {key} says.",
             hint="在策略中撤下该表，或将其病例另行结算 / take the table out of the policy, and settle its cases elsewhere",
         )
 

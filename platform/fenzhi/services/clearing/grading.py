@@ -250,7 +250,7 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
     group_score.
     """
     # What hospital and day decide is worked once per pair of them, and carried to the cases by its place.
-    seen = pc.dictionary_encode(_places(cases))
+    seen = pc.dictionary_encode(place_codes(cases))
     keys = [_hospital_and_day(place) for place in seen.dictionary.to_pylist()]
     whys = [_why(basis, key) for key in keys]
     editions = [basis.edition_of.get(key[1]) for key in keys]
@@ -402,7 +402,13 @@ def _hospital_and_day(place: int) -> tuple[int, date]:
     return place // _DAYS, date.fromordinal(place % _DAYS + _EPOCH)
 
 
-def _places(cases: pa.Table) -> pa.Array:
+def place_of(hospital: int, day: date) -> int:
+    """A hospital and a day of discharge as one number (机构与出院日编码)."""
+    return hospital * _DAYS + day.toordinal() - _EPOCH
+
+
+def place_codes(cases: pa.Table) -> pa.Array:
+    """`place_of` of every case, in the order of the rows given (逐例机构与出院日编码)."""
     days = pc.cast(pc.cast(cases["discharge_date"], pa.date32()), pa.int32())
     hospitals = pc.multiply(pc.cast(cases["hospital_id"], pa.int64()), pa.scalar(_DAYS, pa.int64()))
     return _flat(pc.add(hospitals, pc.cast(days, pa.int64())))
@@ -414,7 +420,7 @@ def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def places_of(cases: pa.Table) -> set[tuple[int, date]]:
     """The distinct (hospital, discharge date) of cases (机构与出院日)."""
-    found = pc.unique(_places(cases)).to_pylist()
+    found = pc.unique(place_codes(cases)).to_pylist()
     return {_hospital_and_day(place) for place in found}
 
 

@@ -84,9 +84,10 @@ def result_sha256(
     accounts: Mapping[Account, int],
     cases: pa.Table,
     annual: Sequence[AnnualLine] = (),
+    beside: Mapping[str, int] | None = None,
 ) -> bytes:
     """SHA-256 of a result (结果摘要): every line, every account, every case's disposition, group, band and points, and of a year what stands
-    below payable.
+    below payable, and `beside`: by hospital, what is paid beside the points.
 
     The order of the rows given does not matter.
     """
@@ -99,6 +100,11 @@ def result_sha256(
     of_year = [[line.hospital, *(line.amount(account) for account in AnnualAccount)] for line in annual]
     return sha256(
         ({"annual": of_year} if annual else {})
+        | (
+            {"beside": {code: fen for code, fen in sorted(beside.items()) if fen}}
+            if beside and any(beside.values())
+            else {}
+        )
         | {
             "lines": [plain_line(line) for line in lines],
             "accounts": {account.value: amount for account, amount in accounts.items()},

@@ -38,7 +38,8 @@ from fenzhi.rules.clearing.presettlement import (
 from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTerms, clear_quarter
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.clearing.workings import annual_working, month_working, quarter_working
-from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT
+from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT, LedgerAccount
+from fenzhi.rules.point_value.fund_pool import after_off_pool
 from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.point_value.point_value_methods import PriceTerms, price_terms
 from fenzhi.rules.policy.resolved import ResolvedPolicy
@@ -46,9 +47,10 @@ from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.clearing.freezing import FrozenRun, Position
-from fenzhi.services.clearing.grading import cross_check, grade
-from fenzhi.services.clearing.ledger import balances_of, postings
+from fenzhi.services.clearing.grading import SAMPLE, cross_check, grade
+from fenzhi.services.clearing.ledger import Balances, balances_of, postings
 from fenzhi.services.clearing.manifest import in_order, result_sha256
+from fenzhi.services.clearing.modes import NOTHING_BESIDE, BesidePayments, BesideSums, cross_check_modes, with_modes
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.special_cases import unreviewed_cases, with_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, refuse_unassessed
@@ -84,6 +86,8 @@ class ComputedRun:
     """What this run takes of each receivable beyond the year's earlier runs, by hospital code."""
     bonus_draws: Mapping[str, int]
     """For a year: what reserve, adjustment and risk gave to bonuses."""
+    beside: BesidePayments
+    """What is paid beside the points."""
     unreviewed: Mapping[str, tuple[str, int]]
     """Disposition and points of the reviewed cases without their reviews, by case id."""
 
@@ -109,11 +113,11 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
 
     Raises: InvariantBroken naming the law and the account; the typed refusals of the rules (NoCases, NoPoints, FundRatioZero, …).
     """
-    cases, unreviewed = graded_cases(frozen, engine)
+    cases, unreviewed, beside = graded_cases(frozen, engine)
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
-    settled = settle(frozen, claims)
+    settled = settle(frozen, claims, beside.sums())
     totals = _share_totals(frozen, engine, settled.lines, cleared, less_patient=settled.less_patient)
     check_case_totals(settled.lines, totals)
     return ComputedRun(
@@ -123,6 +127,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
         annual=settled.annual,
         offsets=settled.offsets,
         bonus_draws=settled.bonus_draws,
+        beside=beside,
         unreviewed=unreviewed,
         workings=settled.workings,
         point_value=settled.point_value,
@@ -184,13 +189,15 @@ class Settled:
     annual: Mapping[str, AnnualLine]
     offsets: Mapping[str, tuple[tuple[str, int], ...]]
     bonus_draws: Mapping[str, int]
+    beside: Mapping[str, int]
+    """By hospital code, what is paid beside the points."""
 
     def result_sha256(self, cases: pa.Table) -> bytes:
         """The digest of the result with its cases (结果摘要)."""
-        return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()))
+        return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()), self.beside)
 
 
-def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
+def settle(ground: Ground, claims: Mapping[str, Claim], beside: BesideSums = NOTHING_BESIDE) -> Settled:
     """The money of a run from what each hospital claims, every law checked (由机构数据计算金额). Raises: as `compute`."""
     run: MonthRun | QuarterRun
     year: AnnualRun | None = None
@@ -200,9 +207,9 @@ def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
         ratio, less_patient = run.terms.fund_ratio, run.terms.method is MonthMethod.SP_MINUS_PATIENT
     else:
         if ground.kind is RunKind.QUARTER:
-            run, balance, workings = _quarter(ground, claims)
+            run, balance, workings = _quarter(ground, claims, beside.from_pool_fen)
         else:
-            year, balance, workings = _year(ground, claims)
+            year, balance, workings = _year(ground, claims, beside.from_pool_fen)
             run = year.year
         value, printed_places = run.point_value, run.terms.shares.printed_decimals
         ratio, less_patient = value.fund_ratio(), False
@@ -215,7 +222,8 @@ def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
         printed=value.printed(printed_places),
         fund_ratio=ratio,
         balance=balance,
-        entries=postings(balances_of(year or run, ids), ground.position.posted),
+        entries=postings(_with_beside(balances_of(year or run, ids), beside), ground.position.posted),
+        beside={ground.hospitals[number][0]: fen for number, fen in beside.by_hospital.items()},
         less_patient=less_patient,
         annual={line.hospital: line for line in year.lines} if year else {},
         offsets=_offsets(ground, run.lines, ids),
@@ -223,18 +231,21 @@ def settle(ground: Ground, claims: Mapping[str, Claim]) -> Settled:
     )
 
 
-def graded_cases(frozen: FrozenRun, engine: Engine) -> tuple[pa.Table, dict[str, tuple[str, int]]]:
+def graded_cases(frozen: FrozenRun, engine: Engine) -> tuple[pa.Table, dict[str, tuple[str, int]], BesidePayments]:
     """The frozen cases grouped and scored, a sample of them by the rules as well, in order of case id (入组计分结果); and the reviewed ones
-    as they were without their reviews, by case id.
+    as they were without their reviews, by case id; and what is paid beside the points.
 
     Raises: InvariantBroken when a case is lost, or engine and rules differ.
     """
     graded = grade(engine, frozen.cases, frozen.basis)
     _all_there(frozen.cases.num_rows, graded.num_rows)
     cross_check(frozen.cases, graded, frozen.basis)
+    graded, beside = with_modes(graded, frozen.cases, frozen.basis, frozen.modes, frozen.special)
+    sample = range(0, graded.num_rows, max(1, graded.num_rows // SAMPLE))
+    cross_check_modes(graded, frozen.cases, frozen.basis, frozen.modes, sample)
     unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
     graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
-    return in_order(_beside(frozen.cases, graded)), unreviewed
+    return in_order(_beside(frozen.cases, graded)), unreviewed, beside
 
 
 def _all_there(frozen: int, graded: int) -> None:
@@ -246,7 +257,7 @@ def _beside(cases: pa.Table, graded: pa.Table) -> pa.Table:
     together = cases.select(
         ["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days", "settlement_month"]
     )
-    for name in ("disposition", "group_code", "band", "points", "group_score"):
+    for name in ("disposition", "group_code", "band", "points", "group_score", "beside_fen"):
         together = together.append_column(name, graded[name])
     return together
 
@@ -359,9 +370,20 @@ def _month(ground: Ground, claims: Mapping[str, Claim]) -> tuple[MonthRun, Balan
     return run, balance, {line.hospital: month_working(run, line) for line in run.lines}
 
 
-def _quarter(ground: Ground, claims: Mapping[str, Claim]) -> tuple[QuarterRun, Balance, dict[str, Working]]:
+def _with_beside(due: Balances, beside: BesideSums) -> Balances:
+    """The books owe what is paid beside the points as well (池外支付入账)."""
+    for hospital, fen in beside.by_hospital.items():
+        for account, amount in ((LedgerAccount.OFF_POOL, fen), (LedgerAccount.PAYABLE, -fen)):
+            place = (hospital, account.value)
+            due[place] = due.get(place, 0) + amount
+    return {place: amount for place, amount in due.items() if amount}
+
+
+def _quarter(
+    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int
+) -> tuple[QuarterRun, Balance, dict[str, Working]]:
     terms = frozen_quarter_terms(ground)
-    fund_fen = fund_to_share(ground, claims)
+    fund_fen = after_off_pool(fund_to_share(ground, claims), from_pool_fen)
     asked = [_quarter_claim(ground, code, one) for code, one in claims.items()]
     run = clear_quarter(fund_fen, ground.points_decimals, asked, terms)
     balance = check_quarter(run, asked, fund_fen)
@@ -428,8 +450,10 @@ def opened_baseline(ground: Ground, hospital: int) -> int:
     return half_up(points * 10**ground.points_decimals * Fraction(budget["opened"]))
 
 
-def _year(ground: Ground, claims: Mapping[str, Claim]) -> tuple[AnnualRun, Balance, dict[str, Working]]:
-    fund_fen = fund_to_share(ground, claims)
+def _year(
+    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int
+) -> tuple[AnnualRun, Balance, dict[str, Working]]:
+    fund_fen = after_off_pool(fund_to_share(ground, claims), from_pool_fen)
     beside, policy = ground.beside, ground.policy
     refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
     terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(ground), beside.kept_back)

@@ -35,6 +35,8 @@ class RecordPayment:
     paid_on: date
     amount_fen: int
     returned_fen: int
+    part: str = ""
+    """`beside`: what is paid beside the points; blank: the statement's transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class PaymentView:
     recorded_at: datetime
     reverses: uuid.UUID | None
     reason: str
+    part: str
 
 
 def _view(row: Row[Any]) -> PaymentView:
@@ -71,6 +74,7 @@ def _view(row: Row[Any]) -> PaymentView:
         row.recorded_at,
         row.reverses,
         row.reason,
+        row.part,
     )
 
 
@@ -124,6 +128,7 @@ async def record_payment(platform: Platform, clerk: Subject, request: Request, o
                 "pool_scope": run.pool_scope,
                 "year": run.year,
                 "voucher": order.voucher,
+                "part": order.part,
                 "paid_on": order.paid_on,
                 "amount_fen": order.amount_fen,
                 "returned_fen": order.returned_fen,
@@ -134,7 +139,7 @@ async def record_payment(platform: Platform, clerk: Subject, request: Request, o
         entries = payment_entries(hospital.code, order.amount_fen - order.returned_fen, f"拨付，凭证 {order.voucher}")
         pool = (run.insurance, run.pool_scope, run.year)
         await post(uow, pool, "payment", payment_id, entries, {hospital.code: hospital.hospital_id})
-        if run.kind == "month" and order.amount_fen:
+        if run.kind == "month" and order.amount_fen and not order.part:
             await meet_payment(uow, pool, run.period, hospital.hospital_id, order.paid_on)
         return {"type": "Payment", "id": str(payment_id)}
 
@@ -174,6 +179,7 @@ async def reverse_payment(platform: Platform, clerk: Subject, request: Request, 
                 "pool_scope": row.pool_scope,
                 "year": row.year,
                 "voucher": f"R:{row.voucher}",
+                "part": row.part,
                 "paid_on": await uow.today(),
                 "amount_fen": -net,
                 "returned_fen": 0,

@@ -14,6 +14,7 @@ from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.store.repositories import registry
 from fenzhi.store.session import UnitOfWork
 
+AGREEMENT_MODES = ("dip", "per_diem", "item", "drg", "capitation")
 LEVELS = ("tertiary", "secondary", "primary")
 
 
@@ -36,6 +37,8 @@ class RegisterStanding:
     agreement_insurances: tuple[str, ...]
     agreement_until: date
     document: str
+    agreement_mode: str = "dip"
+    """How the agreement says its cases are paid."""
 
 
 def _faults(order: RegisterStanding) -> list[Refusal]:
@@ -66,6 +69,18 @@ def _faults(order: RegisterStanding) -> list[Refusal]:
                     "Enter the published coefficient.",
                 )
             )
+    if order.agreement_mode not in AGREEMENT_MODES:
+        found.append(
+            Refusal(
+                "PAYMENT_MODE_UNKNOWN",
+                "agreementMode",
+                order.agreement_mode,
+                "协议支付方式须为 dip、per_diem、item、drg 或 capitation。",
+                "The mode of an agreement is dip, per_diem, item, drg or capitation.",
+                "按定点协议填写。",
+                "Use the mode of the agreement.",
+            )
+        )
     if order.agreement_until < order.effective_from:
         found.append(
             Refusal(
@@ -134,7 +149,7 @@ async def register_standing(platform: Platform, clerk: Subject, request: Request
                     "insurance": insurance,
                     "valid_from": order.effective_from,
                     "valid_to": order.agreement_until,
-                    "payment_mode": "dip",
+                    "payment_mode": order.agreement_mode,
                 },
             )
         return {"type": "Hospital", "id": str(hospital.hospital_id)}

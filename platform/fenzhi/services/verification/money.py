@@ -112,8 +112,9 @@ async def _verify_lines(
         found.saw("run.totals", not is_cleared, f"{place} hospital {hospital}", f"{cases} cleared cases, no statement")
     stated, _ = _accounts(run)
     cases = await read_arrow(database, uow.scope, store.run_cases_sql(uow.scope.area, run.run_id))
+    beside = {row.hospital_code: row.beside_fen for row in statements}
     annual = cast("list[AnnualLine]", [_StoredAnnual(row) for row in statements] if run.kind == "year" else [])
-    found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual).hex())
+    found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual, beside).hex())
     await verify_replay(found, uow, run, place, codes, {line.hospital: line for line in lines}, statements, cases)
 
 
@@ -159,6 +160,8 @@ def due_balances(run: Row[Any], rows: Sequence[Row[Any]]) -> Balances:
         for credited, amount in _CREDITED.items():
             book(who, credited, -line.amount(amount))
         book(who, LedgerAccount.BONUSES, line.bonuses_fen)
+        book(who, LedgerAccount.OFF_POOL, row.beside_fen)
+        book(who, LedgerAccount.PAYABLE, -row.beside_fen)
         if not is_month:
             book(who, LedgerAccount.PAYABLE, line.offsets_fen)
             book(who, LedgerAccount.RECEIVABLE, -line.offsets_fen)

@@ -17,12 +17,15 @@ from sqlalchemy import Row
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
 from fenzhi.rules.clearing.out_of_area import case_amounts, price_of_local_pool
 from fenzhi.rules.clearing.statement import Account, StatementLine
+from fenzhi.rules.payment_modes.case_modes import purses
+from fenzhi.rules.payment_modes.mode_of_case import PaymentMode
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
 from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.clearing.changes import value_of
 from fenzhi.services.clearing.freezing import Position, position_among
 from fenzhi.services.clearing.manifest import plain_line
+from fenzhi.services.clearing.modes import BesideSums
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.statements import Settled, claims_of, settle
 from fenzhi.services.clearing.year_inputs import YearInputs, read_described
@@ -81,7 +84,7 @@ async def verify_replay(
                 (fen,) = case_amounts([int(row.points)], ground.by_case)
                 held = sums[codes[row.hospital_id]]
                 held["case_priced_fen"] = held.get("case_priced_fen", 0) + fen * int(row.cases)
-        settled = settle(ground, claims_of(ground, frozen, sums))
+        settled = settle(ground, claims_of(ground, frozen, sums), await _beside(uow, run))
     except InvariantBroken as broken:
         found.saw(CHECK, False, f"{place} {broken.account or 'run'}", str(broken))
         return
@@ -128,6 +131,18 @@ async def _recorded(uow: UnitOfWork, run: Row[Any], codes: Mapping[int, str]) ->
         manifest=manifest,
         by_case=_price_of_local(manifest),
     )
+
+
+async def _beside(uow: UnitOfWork, run: Row[Any]) -> BesideSums:
+    """What was paid beside the points, from the cases and what the manifest says was set aside."""
+    by_hospital: dict[int, int] = {}
+    paid: dict[PaymentMode, int] = {}
+    for row in await store.run_case_beside(uow, run.run_id):
+        by_hospital[row.hospital_id] = by_hospital.get(row.hospital_id, 0) + int(row.fen)
+        mode = PaymentMode(row.mode)
+        paid[mode] = paid.get(mode, 0) + int(row.fen)
+    held = purses(paid, run.manifest.get("modes", {}).get("set_asides", {}))
+    return BesideSums(by_hospital, sum(one.from_pool_fen for one in held))
 
 
 def _price_of_local(manifest: Mapping[str, Any]) -> Fraction | None:

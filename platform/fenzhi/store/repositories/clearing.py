@@ -183,7 +183,7 @@ async def county_totals(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]
     c, p = hospital_statement.c, payment.c
     paid = (
         select(p.hospital_id, func.sum(p.amount_fen - p.returned_fen).label("fen"))
-        .where(within(payment, uow.scope), p.run_id == run_id)
+        .where(within(payment, uow.scope), p.run_id == run_id, p.part == "")
         .group_by(p.hospital_id)
         .subquery()
     )

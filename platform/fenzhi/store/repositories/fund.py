@@ -140,11 +140,11 @@ async def payments(
 
 
 async def payments_of_pool(uow: UnitOfWork, pool: Pool, run_ids: Sequence[uuid.UUID] | None) -> Sequence[Row[Any]]:
-    """Every payment of a pool's year, of the runs named when they are named, in order of id."""
+    """Every payment of a pool's year on its statements, none beside the points, of the runs named when they are named, in order of id."""
     insurance, pool_scope, year = pool
     c = payment.c
     query = select(payment).where(
-        c.area_id == uow.scope.area, c.insurance == insurance, c.pool_scope == pool_scope, c.year == year
+        c.area_id == uow.scope.area, c.insurance == insurance, c.pool_scope == pool_scope, c.year == year, c.part == ""
     )
     if run_ids is not None:
         query = query.where(c.run_id.in_(run_ids))

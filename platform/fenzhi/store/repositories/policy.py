@@ -84,6 +84,20 @@ async def province_values(uow: UnitOfWork, on: date) -> Sequence[Row[Any]]:
     )
 
 
+async def days_of_change(uow: UnitOfWork, prefix: str, until: date) -> Sequence[date]:
+    """The days up to one on which a value of the province or the area begins to count, of the parameters under a prefix."""
+    found: set[date] = set()
+    for table, owner in (
+        (province_policy, province_policy.c.province_id == uow.scope.province),
+        (area_policy, area_policy.c.area_id == uow.scope.area),
+    ):
+        c = table.c
+        query = select(c.effective_from).distinct()
+        wanted = (owner, c.state == "in_force", c.key.startswith(prefix, autoescape=True), c.effective_from <= until)
+        found |= {row.effective_from for row in await uow.rows(query.where(*wanted))}
+    return sorted(found)
+
+
 async def area_values(uow: UnitOfWork, area_id: int, on: date) -> Sequence[Row[Any]]:
     """What a pooling area has in force by a date, in order of publication."""
     c = area_policy.c

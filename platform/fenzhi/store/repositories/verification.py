@@ -99,6 +99,17 @@ async def run_case_sums(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
     )
 
 
+async def run_case_beside(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
+    """What a run pays beside the points as stored with its cases, by hospital and mode."""
+    return await uow.rows(
+        text(
+            """select hospital_id, substr(disposition, 8) as mode, sum(beside_fen)::bigint as fen from run_case
+               where area_id = :area and run_id = :run and disposition like 'beside:%' group by 1, 2"""
+        ),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
 async def run_case_points(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
     """How many cleared cases of a hospital have how many points, as stored."""
     return await uow.rows(
