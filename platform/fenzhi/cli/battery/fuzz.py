@@ -235,7 +235,9 @@ async def _judged(tally: Tally, actor: Actor, batch: str, context: str) -> dict[
     state: dict[str, Any] = {}
     for _ in range(1200):
         state = (await actor.ask(_BATCH, {"id": batch}))["batch"]
-        if state["job"]["state"] in ("DONE", "REFUSED", "DEAD"):
+        ended = state["job"]["state"]
+        # The batch is read before its job: what ended between the two is read once more.
+        if ended in ("REFUSED", "DEAD") or (ended == "DONE" and state["counts"] is not None):
             break
         await asyncio.sleep(0.05)
     ended = state["job"]["state"]
