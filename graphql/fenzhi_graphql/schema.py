@@ -57,6 +57,7 @@ from fenzhi_graphql.submission.filing_queries import FilingQuery
 from fenzhi_graphql.submission.mutations import SubmissionMutation
 from fenzhi_graphql.submission.personal import PersonalMutation
 from fenzhi_graphql.submission.queries import SubmissionQuery
+from fenzhi_graphql.submission.simulation import QcSimulationMutation, QcSimulationQuery
 
 _log = structlog.get_logger("fenzhi.api")
 
@@ -74,6 +75,7 @@ QUERIES: tuple[type[Any], ...] = (
     ProvisionalQuery,
     SubmissionQuery,
     FilingQuery,
+    QcSimulationQuery,
     EventQuery,
     GroupingQuery,
     PointValueQuery,
@@ -98,6 +100,7 @@ MUTATIONS: tuple[type[Any], ...] = (
     ProvisionalMutation,
     SubmissionMutation,
     FilingMutation,
+    QcSimulationMutation,
     EventMutation,
     PointValueMutation,
     ClearingMutation,

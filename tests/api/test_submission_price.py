@@ -8,7 +8,7 @@ from typing import Any
 import pytest_asyncio
 
 from builders.submission_place import Place, open_place
-from builders.world import World
+from builders.world import World, new_key
 from fenzhi.access.roles import Role
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.store.repositories import point_value, registry
@@ -123,3 +123,32 @@ async def test_a_county_does_not_see_the_list_and_so_no_price(place: Place) -> N
     )
     prices = await priced(place, batch, county, Role.COUNTY_SETTLEMENT_CLERK)
     assert prices[1, "PAYERS_NOT_TOTAL"] == [None, None, None, "original_not_visible"]
+
+
+async def test_a_rule_change_is_tried_at_the_same_prices(place: Place) -> None:
+    await place.submit([place.listed(f"T{n}", setl_end_date="2025-03-01") for n in (1, 2)])
+    clerk = await place.client(place.city, Role.CITY_SETTLEMENT_CLERK)
+    checks = json.dumps({"ONLY_DRUGS_CHARGED": "error"})
+    order = {
+        "idempotencyKey": new_key(),
+        "settlementMonth": 202503,
+        "changes": [{"key": "submission.optional_checks", "value": checks}],
+    }
+    asked = await clerk.gql(
+        "mutation($i: QcSimulateInput!) { qcSimulate(input: $i) { userErrors { code } } }", {"i": order}
+    )
+    assert asked["qcSimulate"]["userErrors"] == []
+    await place.world.work_off()
+    found = await clerk.gql(
+        "{ qcSimulations(first: 1) { nodes { lists lines { code newlyFailing points totalCostFen basicFundFen unpriced } } } }"
+    )
+    # Twice the 1260.5250 points, 11029.59 and 8823.68 yuan of the whole case above.
+    line = {
+        "code": "ONLY_DRUGS_CHARGED",
+        "newlyFailing": 2,
+        "points": "2521.0500",
+        "totalCostFen": "2205918",
+        "basicFundFen": "1764736",
+        "unpriced": 0,
+    }
+    assert found["qcSimulations"]["nodes"] == [{"lists": 2, "lines": [line]}]

@@ -101,6 +101,7 @@ class Duty(StrEnum):
     OPEN_ACCOUNTS = "open_accounts"  # 开通账号与客户端（系统管理员）
     PROPOSE_ROLES = "propose_roles"  # 提请授权
     GRANT_ROLES = "grant_roles"  # 授权、撤权、锁定与解锁（安全管理员）
+    SIMULATE_RULES = "simulate_rules"  # 模拟质控规则变更
     READ_EVENTS = "read_events"  # 查本机构事件
     MANAGE_WEBHOOKS = "manage_webhooks"  # 维护推送地址
     SIGN_OUT = "sign_out"  # 注销本人令牌
@@ -179,6 +180,7 @@ ROLES_OF_DUTY: dict[Duty, frozenset[Role]] = {
     Duty.OPEN_ACCOUNTS: SYSTEM_ADMINS | {_R.OPERATOR_ADMIN},
     Duty.PROPOSE_ROLES: SYSTEM_ADMINS | SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
     Duty.GRANT_ROLES: SECURITY_ADMINS | {_R.OPERATOR_ADMIN},
+    Duty.SIMULATE_RULES: _BUREAU_READERS,
     Duty.READ_EVENTS: _BUREAU_READERS | _COUNTY | _HOSPITAL,
     Duty.MANAGE_WEBHOOKS: frozenset(
         {

@@ -298,6 +298,9 @@ async def world_of(addresses: ServerAddresses, seed: int, change: Change) -> Asy
                     if prefix == "99" and change in (Change.OUTSIDE, Change.SIBLINGS):
                         source = _changed(source, is_inside=change is Change.SIBLINGS)
                     await probe_stage._perform(cast, source, is_sandbox=prefix == "98")
+                    for city in source.plan.cities:
+                        clerk = cast.actor(city.code, Role.CITY_SETTLEMENT_CLERK)
+                        await probe_stage._rank(cast, clerk, source.plan, city.code)
                     tenants |= probe_stage._tenants(source.plan)
             tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
             world = ProbedWorld(cast, tenants, "980000", await probe_stage._numbers(addresses.app_dsn))

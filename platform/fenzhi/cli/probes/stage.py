@@ -143,6 +143,7 @@ async def leave_more(cast: Cast, plan: ProvincePlan) -> None:
         await _leave_of_the_pool(clerk, plan, city.code)
         await _listen(clerk, city.code)
         await _rank(cast, clerk, plan, city.code)
+        await _simulate(clerk, plan)
         expert = {
             "code": f"{city.code}E1",
             "ownHospital": mine[0].code,
@@ -372,6 +373,17 @@ async def _rank(cast: Cast, clerk: Actor, plan: ProvincePlan, city: str) -> None
             found = await clerk.ask("{ qualityLeagues(first: 1) { nodes { id } } }")
             step = {"qualityLeague": found["qualityLeagues"]["nodes"][0]["id"]}
             await approver.do("qualityLeaguePublish", "QualityLeaguePublishInput", step, "qualityLeague { id }")
+
+
+async def _simulate(clerk: Actor, plan: ProvincePlan) -> None:
+    """A rule change tried on a month."""
+    checks = json.dumps({"ONLY_DRUGS_CHARGED": "error"})
+    order = {
+        "settlementMonth": plan.settlement_year * 100 + 1,
+        "changes": [{"key": "submission.optional_checks", "value": checks}],
+    }
+    asked = await clerk.do("qcSimulate", "QcSimulateInput", order, "job { id }")
+    await clerk.wait(asked["job"]["id"])
 
 
 async def _hear(clerk: Actor, plan: ProvincePlan, city: str, own_hospital: str) -> None:

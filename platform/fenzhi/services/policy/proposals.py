@@ -129,7 +129,7 @@ def _checked(proposal: Proposal, layer: Layer) -> list[dict[str, Any]]:
     seen: set[tuple[str, date, str]] = set()
     for place, item in enumerate(proposal.values[:VALUES_MOST]):
         where = f"values.{place}"
-        found, content = _value_faults(item, fields.get(item.key), layer, where)
+        found, content = checked_value(item, fields.get(item.key), layer, where)
         twice = (item.key, item.effective_from, item.insurance)
         if twice in seen:
             found.append(
@@ -161,9 +161,10 @@ def _checked(proposal: Proposal, layer: Layer) -> list[dict[str, Any]]:
     return rows
 
 
-def _value_faults(
+def checked_value(
     item: ProposedValue, field: PolicyField | None, layer: Layer, where: str
 ) -> tuple[list[Refusal], PlainContent | None]:
+    """Every fault of one proposed value of a layer, and the value in plain form (一项取值的校验). None stands for withdrawing."""
     faults: list[Refusal] = []
     if item.insurance not in _INSURANCES:
         faults.append(
@@ -310,4 +311,14 @@ def _view(row: Row[Any], layer: Layer) -> ProposalView:
     )
 
 
-__all__ = ["Proposal", "ProposalView", "ProposedValue", "SamePerson", "decide", "entries", "propose", "text_of"]
+__all__ = [
+    "Proposal",
+    "ProposalView",
+    "ProposedValue",
+    "SamePerson",
+    "checked_value",
+    "decide",
+    "entries",
+    "propose",
+    "text_of",
+]

@@ -65,16 +65,72 @@ class _Facts:
 
 
 @dataclass(slots=True)
+class PriceDesk:
+    """What lists of one hospital are priced by (计价台): frames and point values, kept between lists."""
+
+    area_id: int
+    hospital_id: int
+    frames: dict[tuple[str, date, int], ScoringFrame | Unpriced] = field(default_factory=dict)
+    values: dict[tuple[str, int], PointValue | None] = field(default_factory=dict)
+
+    async def whole(self, uow: UnitOfWork, given: SettlementList | None, policy: SubmissionPolicy) -> Price:
+        """The price of a whole list (整份清单的价格)."""
+        facts = _facts_of(given, policy)
+        if isinstance(facts, Unpriced):
+            return unpriced(facts)
+        await self.load(uow, facts)
+        points = await asyncio.to_thread(self.points, facts)
+        if isinstance(points, Unpriced):
+            return unpriced(points)
+        return price_of(*points, self.value(facts))
+
+    def value(self, facts: _Facts) -> PointValue | None:
+        """The budget point value of a list. Requires: `load`."""
+        return self.values[facts.insurance, facts.settlement_month // 100]
+
+    async def load(self, uow: UnitOfWork, facts: _Facts) -> None:
+        """Have at hand what the price of a list needs."""
+        key = (facts.insurance, facts.discharge_date, facts.settlement_month)
+        if key not in self.frames:
+            try:
+                self.frames[key] = await scoring_frame(
+                    uow,
+                    area_id=self.area_id,
+                    hospital_id=self.hospital_id,
+                    insurance=facts.insurance,
+                    discharge_date=facts.discharge_date,
+                    settlement_month=facts.settlement_month,
+                )
+            except FenzhiError:
+                self.frames[key] = Unpriced.POLICY_OPEN
+        pool = (facts.insurance, facts.settlement_month // 100)
+        if pool not in self.values:
+            row = await point_value.budget_in_force(uow, (facts.insurance, _LOCAL, pool[1]))
+            self.values[pool] = None if row is None else _value(row)
+
+    def points(self, facts: _Facts) -> tuple[int, int] | Unpriced:
+        """Points and their places, or why there are none. Requires: `load`."""
+        frame = self.frames[facts.insurance, facts.discharge_date, facts.settlement_month]
+        if isinstance(frame, Unpriced):
+            return frame
+        if frame.withheld is not None or frame.book is None or frame.factor is None:
+            return Unpriced.WITHHELD
+        case = InpatientCase("", facts.principal, tuple(code for _, code in facts.procedures))
+        group = frame.group(case).group
+        if group is None:
+            return Unpriced.UNGROUPED
+        return frame.score(case, group, facts.total_fen).points, frame.book.edition.points_decimals
+
+
+@dataclass(slots=True)
 class PriceBook:
     """Prices of one batch's findings for one reader (批次计价). Frames, point values and the part last opened are kept between pages."""
 
     platform: Platform
     subject: Subject
     batch_id: uuid.UUID
-    _frames: dict[tuple[str, date, int], ScoringFrame | Unpriced] = field(default_factory=dict)
-    _values: dict[tuple[str, int], PointValue | None] = field(default_factory=dict)
+    _desk: PriceDesk = field(default_factory=lambda: PriceDesk(0, 0))
     _part: tuple[int, bytes, dict[int, SettlementList | None]] | None = None
-    _owner: tuple[int, int] = (0, 0)
 
     async def prices(self, page: Sequence[VerdictView]) -> list[Price]:
         """The price of each finding of a page, in order (一页结论的价格). Raises: Forbidden."""
@@ -88,7 +144,7 @@ class PriceBook:
                 facts = await self._facts(uow, wanted)
                 for one in facts.values():
                     if isinstance(one, _Facts):
-                        await self._load(uow, one)
+                        await self._desk.load(uow, one)
         return await asyncio.to_thread(
             lambda: [self._price(view, kind, facts) for view, kind in zip(page, kinds, strict=True)]
         )
@@ -100,7 +156,8 @@ class PriceBook:
         policy = submission_policy(
             await resolved_policy(uow, batch.sealed_at.astimezone(_ZONE).date(), area_id=batch.area_id)
         )
-        self._owner = (batch.area_id, batch.hospital_id)
+        if self._desk.hospital_id != batch.hospital_id:
+            self._desk = PriceDesk(batch.area_id, batch.hospital_id)
         found: dict[int, _Facts | Unpriced] = {}
         for place in await store.places_of_rows(uow, self.batch_id, wanted):
             given = await self._list(uow, place)
@@ -113,7 +170,13 @@ class PriceBook:
             if kept is None:
                 return Unpriced.NOT_VISIBLE
             content = await asyncio.to_thread(
-                opened_part, self.platform, self._owner[0], self.batch_id, place.part_no, kept.key_id, kept.sealed_bytes
+                opened_part,
+                self.platform,
+                self._desk.area_id,
+                self.batch_id,
+                place.part_no,
+                kept.key_id,
+                kept.sealed_bytes,
             )
             lists: dict[int, SettlementList | None] = {}
             if looks_like_table(content):
@@ -126,25 +189,6 @@ class PriceBook:
             return lists.get(place.row_no)
         return read_one(content[place.byte_offset : place.byte_offset + place.byte_length])[0]
 
-    async def _load(self, uow: UnitOfWork, facts: _Facts) -> None:
-        key = (facts.insurance, facts.discharge_date, facts.settlement_month)
-        if key not in self._frames:
-            try:
-                self._frames[key] = await scoring_frame(
-                    uow,
-                    area_id=self._owner[0],
-                    hospital_id=self._owner[1],
-                    insurance=facts.insurance,
-                    discharge_date=facts.discharge_date,
-                    settlement_month=facts.settlement_month,
-                )
-            except FenzhiError:
-                self._frames[key] = Unpriced.POLICY_OPEN
-        pool = (facts.insurance, facts.settlement_month // 100)
-        if pool not in self._values:
-            row = await point_value.budget_in_force(uow, (facts.insurance, _LOCAL, pool[1]))
-            self._values[pool] = None if row is None else _value(row)
-
     def _price(self, view: VerdictView, kind: Endangered, facts: dict[int, _Facts | Unpriced]) -> Price:
         if kind is Endangered.NOTHING:
             return NOTHING_LOST
@@ -153,7 +197,7 @@ class PriceBook:
         one = facts[view.row_no]
         if isinstance(one, Unpriced):
             return unpriced(one)
-        whole = self._points(one)
+        whole = self._desk.points(one)
         if isinstance(whole, Unpriced):
             return unpriced(whole)
         points, decimals = whole
@@ -161,23 +205,11 @@ class PriceBook:
             place = procedure_place(view.path)
             if place is None:
                 return unpriced(Unpriced.UNDEFINED)
-            left = self._points(replace(one, procedures=tuple(p for p in one.procedures if p[0] != place)))
+            left = self._desk.points(replace(one, procedures=tuple(p for p in one.procedures if p[0] != place)))
             if isinstance(left, Unpriced):
                 return unpriced(left)
             points -= left[0]
-        return price_of(points, decimals, self._values[one.insurance, one.settlement_month // 100])
-
-    def _points(self, facts: _Facts) -> tuple[int, int] | Unpriced:
-        frame = self._frames[facts.insurance, facts.discharge_date, facts.settlement_month]
-        if isinstance(frame, Unpriced):
-            return frame
-        if frame.withheld is not None or frame.book is None or frame.factor is None:
-            return Unpriced.WITHHELD
-        case = InpatientCase("", facts.principal, tuple(code for _, code in facts.procedures))
-        group = frame.group(case).group
-        if group is None:
-            return Unpriced.UNGROUPED
-        return frame.score(case, group, facts.total_fen).points, frame.book.edition.points_decimals
+        return price_of(points, decimals, self._desk.value(one))
 
 
 def _value(row: Row[Any]) -> PointValue:
