@@ -13,7 +13,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -59,6 +59,7 @@ class EngineName(StrEnum):
 
     BULK = "bulk"  # 批量引擎
     OFFLINE = "offline"  # fenzhi group 全程：文件读入、方言、结算清单
+    API = "api"  # 入组预检接口，经 HTTP 逐页询问
 
 
 def write(
@@ -95,7 +96,10 @@ def write(
 def check(
     file: File,
     engine: Annotated[
-        EngineName, typer.Option("--engine", help="bulk, or offline: the whole of fenzhi group.")
+        EngineName,
+        typer.Option(
+            "--engine", help="bulk; offline: the whole of fenzhi group; api: the preview query over HTTP, page by page."
+        ),
     ] = EngineName.BULK,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
 ) -> int:
@@ -103,14 +107,14 @@ def check(
     began = time.perf_counter()
     cases = disagreements = 0
     shown: list[dict[str, Any]] = []
-    for world, listed in worlds_of(file):
-        answers = _BY_ENGINE[engine](world, listed)
-        for case, answer in zip(listed, answers, strict=True):
-            cases += 1
-            if answer != case["expect"]:
-                disagreements += 1
-                if len(shown) < _SHOWN:
-                    shown.append({"world": world["world"], "case": case, "got": answer})
+    with _answering(engine) as answers_of:
+        for world, listed in worlds_of(file):
+            for case, answer in zip(listed, answers_of(world, listed), strict=True):
+                cases += 1
+                if answer != case["expect"]:
+                    disagreements += 1
+                    if len(shown) < _SHOWN:
+                        shown.append({"world": world["world"], "case": case, "got": answer})
     seconds = time.perf_counter() - began
     report = {
         "file": str(file),
@@ -273,6 +277,26 @@ def answers_offline(world: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]
 
 
 _BY_ENGINE = {EngineName.BULK: answers_bulk, EngineName.OFFLINE: answers_offline}
+Answers = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], list[dict[str, str]]]
+
+
+@contextmanager
+def _answering(engine: EngineName) -> Iterator[Answers]:
+    """Who answers for the cases of a world (作答引擎); of the API with a platform of its own, for as long as it is asked."""
+    if engine is not EngineName.API:
+        yield _BY_ENGINE[engine]
+        return
+    # Only here: the other engines need no server, and start without one.
+    from fenzhi.cli.vectors.through_api import api_worlds
+
+    with api_worlds() as worlds:
+
+        def answers(world: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+            with tempfile.TemporaryDirectory() as folder:
+                rules = _rules(Path(folder), world)
+            return worlds.answers(rules, world, cases, DISCHARGE)
+
+        yield answers
 
 
 def _rules(folder: Path, world: Mapping[str, Any]) -> OfflineRules:
