@@ -197,7 +197,7 @@ def compile_book(book: CatalogBook, method: GroupingMethod, means: Mapping[str, 
     diagnosis_codes = sorted(edition.tables.diagnoses)
     tokens = condition_tokens(opened, diagnosis_codes, len(procedure_codes))
     named = {
-        code: _named_tokens(asked, procedure_number, tokens)
+        code: _named_tokens(asked, procedure_number, tokens, counts_listed=TieBreak.FULL_CODE in method.tie_break)
         for code, asked in asked_of.items()
         if code in opened.asked_of and not asked.group.is_conservative
     }
@@ -276,6 +276,9 @@ def answer_code(group_number: int | None, reason: GroupingReason) -> int:
     return ((-1 if group_number is None else group_number) + 1 << REASON_BITS) | REASON[reason]
 
 
+BESIDE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class _TokenRow:
     """What one token says for a group (一个标记对病种的意义)."""
@@ -289,6 +292,7 @@ class _TokenRow:
     """Its own place among the procedures the group names; −1 for a condition."""
     is_main: int
     listed: int
+    """1 where the group's text names it, `BESIDE` where the text does and no part asks for it."""
     blocked: int
     """A fact that is missing: the part is not met, only undecided."""
 
@@ -301,7 +305,9 @@ class _NamedTokens:
     """Needs tokens that are no procedures."""
 
 
-def _named_tokens(asked: AskedGroup, numbers: Mapping[str, int], tokens: ConditionTokens) -> _NamedTokens:
+def _named_tokens(
+    asked: AskedGroup, numbers: Mapping[str, int], tokens: ConditionTokens, *, counts_listed: bool
+) -> _NamedTokens:
     """What every token says for a group (病种的全部标记)."""
     masks: dict[int, int] = {}
     for bit, part in enumerate(asked.parts):
@@ -318,6 +324,10 @@ def _named_tokens(asked: AskedGroup, numbers: Mapping[str, int], tokens: Conditi
         _TokenRow(token, mask, main_bit if token in main else 0, seen, int(token in main), int(token in listed), 0)
         for seen, (token, mask) in enumerate(sorted(masks.items()))
     ]
+    if counts_listed:
+        # What a list of the edition took out of the parts is still written in the group, and full_code counts it.
+        beside = sorted(listed - masks.keys())
+        rows += [_TokenRow(token, 0, 0, seen, 0, BESIDE, 0) for seen, token in enumerate(beside, start=len(masks))]
     conditional = False
     for alternatives, blocking in tokens.parts_of(asked):
         conditional = True

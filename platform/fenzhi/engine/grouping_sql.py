@@ -8,7 +8,7 @@ never with data of a tenant.
 
 from __future__ import annotations
 
-from fenzhi.engine.compiled_book import LAYER_REASONS, REASON, REASON_BITS, CompiledBook
+from fenzhi.engine.compiled_book import BESIDE, LAYER_REASONS, REASON, REASON_BITS, CompiledBook
 from fenzhi.engine.connection import INT64_MAX
 from fenzhi.engine.scoring_plan import SOURCES, RunBounds, ScoringPlan, blank_ratio, standard_price
 from fenzhi.rules.catalog.group_conditions import CaseFact
@@ -344,11 +344,13 @@ def _best(book: CompiledBook, source: str) -> str:
     if TieBreak.MAIN_MATCHED in dynamic:
         measures += ", max(CASE WHEN token = main_procedure THEN is_main ELSE 0 END) AS main"
     if counted:
-        named = f"count(*) FILTER (WHERE token < {book.procedures_count})"
-        measures += f", {'bit_count(bit_or(seen))::BIGINT' if book.counts_by_bits else named} AS matched"
+        apart = f" AND listed < {BESIDE}" if TieBreak.FULL_CODE in dynamic else ""
+        seen = f"CASE WHEN listed < {BESIDE} THEN seen ELSE 0 END" if apart else "seen"
+        named = f"count(*) FILTER (WHERE token < {book.procedures_count}{apart})"
+        measures += f", {f'bit_count(bit_or({seen}))::BIGINT' if book.counts_by_bits else named} AS matched"
     if TieBreak.FULL_CODE in dynamic:
-        by_bits = "bit_count(bit_or(CASE WHEN listed = 1 THEN seen ELSE 0 END))::BIGINT"
-        measures += f", {by_bits if book.counts_by_bits else 'count(*) FILTER (WHERE listed = 1)'} AS full_codes"
+        by_bits = "bit_count(bit_or(CASE WHEN listed > 0 THEN seen ELSE 0 END))::BIGINT"
+        measures += f", {by_bits if book.counts_by_bits else 'count(*) FILTER (WHERE listed > 0)'} AS full_codes"
     if TieBreak.COMPLETE_MATCH in dynamic:
         columns += "len(list_distinct(procedures)) AS coded, "
         measures += ", max(coded) AS coded"
