@@ -212,7 +212,7 @@ class NightShift:
                     max_jobs=50,
                     poll_delay=0.1,
                 )
-                await worker.async_run()
+                await _until_ended(asyncio.create_task(worker.async_run()))
             except asyncio.CancelledError:
                 raise
             except Exception as exc:
@@ -221,6 +221,17 @@ class NightShift:
                 with suppress(Exception):
                     await asyncio.wait_for(pool.aclose(), 1)
             await asyncio.sleep(1)
+
+
+async def _until_ended(listening: asyncio.Task[None]) -> None:
+    """Wait for a task that may swallow a cancellation, as arq does in the midst of a poll: it is told again until it ends."""
+    try:
+        await asyncio.wait({listening})
+        listening.result()
+    finally:
+        while not listening.done():
+            listening.cancel()
+            await asyncio.wait({listening}, timeout=0.1)
 
 
 async def work(platform: Platform, redis_url: str, concurrency: int, drain_s: float = 25) -> None:
