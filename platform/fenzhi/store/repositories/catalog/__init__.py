@@ -26,7 +26,9 @@ from fenzhi.store.repositories.catalog.discharge_history import (
     trimmed_history_sums,
 )
 from fenzhi.store.repositories.catalog.edition_groups import (
-    GROUP_COLUMNS,
+    GROUP_COLUMNS as GROUP_COLUMNS,
+)
+from fenzhi.store.repositories.catalog.edition_groups import (
     add_groups,
     add_score_edits,
     asks_for_others,
@@ -61,7 +63,6 @@ from fenzhi.store.repositories.catalog.tables_of_codes import (
 )
 
 __all__ = [
-    "GROUP_COLUMNS",
     "add_code_table",
     "add_crosswalk",
     "add_edition",
