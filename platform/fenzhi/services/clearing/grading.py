@@ -36,7 +36,6 @@ from fenzhi.services.scoring.assembly import NO_RULES, facts_of
 from fenzhi.services.scoring.basis import (
     UNASKED_LINES,
     Withheld,
-    edition_on,
     frozen_price,
     hospital_terms,
     means_for,
@@ -170,13 +169,16 @@ async def load_basis(
     used: dict[str, tuple[Row[Any], uuid.UUID | None, tuple[ProvisionalGroup, ...]]] = {}
     approved = await provisional.approved_groups(uow, uow.scope.area)
     edition_of: dict[date, str] = {}
+    # One question for the span, not one for each of its days.
+    known = [edition] if edition is not None else await _editions_of(uow, dates)
+    overlays = await catalog.published_overlays(uow, uow.scope.area, [row.edition_id for row in known])
     for day in dates:
-        row = edition if edition is not None else await edition_on(uow, day)
+        row = edition if edition is not None else _edition_on(known, day)
         if row is None:
             continue
         spoken_on = day if edition is None else max(date(reference_year + 1, 1, 1), row.effective_from)
-        overlay = await catalog.overlay_in_force(uow, uow.scope.area, row.edition_id, spoken_on)
-        overlay_id = overlay.overlay_id if overlay is not None else None
+        begun = (o.overlay_id for o in overlays if o.edition_id == row.edition_id and o.effective_from <= spoken_on)
+        overlay_id = next(begun, None)
         groups = provisional.in_force(approved, day, row.scale)
         key = _key(row, overlay_id, groups)
         used[key] = (row, overlay_id, groups)
@@ -213,6 +215,18 @@ async def load_basis(
         rules = adjustment_rules_of(policy, await catalog.subtypes_of(uow, row.edition_id))
         uses.append(EditionUse(row, overlay_id, plan, references, rules, blank, groups, beside))
     return GradingBasis(tuple(uses), method, lines or UNASKED_LINES, tuple(factors), edition_of, factor_of, withheld)
+
+
+async def _editions_of(uow: UnitOfWork, dates: Sequence[date]) -> list[Row[Any]]:
+    return list(await catalog.editions_in_force(uow, dates[0], dates[-1])) if dates else []
+
+
+def _edition_on(known: Sequence[Row[Any]], day: date) -> Row[Any] | None:
+    """The edition whose range holds the day: ranges of published editions never meet."""
+    for row in known:
+        if row.effective_from <= day and (row.effective_to is None or day <= row.effective_to):
+            return row
+    return None
 
 
 async def _lines(uow: UnitOfWork, policy: ResolvedPolicy, pool: tuple[str, str, int] | None) -> OutlierLines | None:

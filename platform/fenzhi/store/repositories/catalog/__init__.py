@@ -10,6 +10,7 @@ from fenzhi.store.repositories.catalog.city_overlays import (
     overlay_scores_page,
     overlays,
     publish_overlay,
+    published_overlays,
 )
 from fenzhi.store.repositories.catalog.dated_editions import (
     add_edition,
@@ -18,6 +19,7 @@ from fenzhi.store.repositories.catalog.dated_editions import (
     edition_by_id,
     edition_in_force,
     editions,
+    editions_in_force,
     lock_publishing,
 )
 from fenzhi.store.repositories.catalog.discharge_history import (
@@ -83,6 +85,7 @@ __all__ = [
     "edition_by_id",
     "edition_in_force",
     "editions",
+    "editions_in_force",
     "group_by_code",
     "groups",
     "groups_page",
@@ -97,6 +100,7 @@ __all__ = [
     "overlay_scores_page",
     "overlays",
     "publish_overlay",
+    "published_overlays",
     "reference_costs",
     "reference_costs_page",
     "replace_groups",

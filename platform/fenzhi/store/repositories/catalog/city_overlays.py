@@ -53,6 +53,16 @@ async def overlay_in_force(uow: UnitOfWork, area_id: int, edition_id: uuid.UUID,
     )
 
 
+async def published_overlays(uow: UnitOfWork, area_id: int, edition_ids: Sequence[uuid.UUID]) -> Sequence[Row[Any]]:
+    """The overlays an area has published for editions, in the order in which `overlay_in_force` chooses: the first that has begun wins."""
+    c = area_overlay.c
+    return await uow.rows(
+        select(c.overlay_id, c.edition_id, c.effective_from)
+        .where(c.area_id == area_id, c.edition_id.in_(edition_ids), c.state == "published")
+        .order_by(c.effective_from.desc(), c.published_at.desc(), c.overlay_id.desc())
+    )
+
+
 async def overlay_scores(uow: UnitOfWork, area_id: int, overlay_id: uuid.UUID) -> Sequence[Row[Any]]:
     c = area_overlay_score.c
     return await uow.rows(

@@ -45,6 +45,21 @@ async def edition_in_force(uow: UnitOfWork, on: date) -> Row[Any] | None:
     )
 
 
+async def editions_in_force(uow: UnitOfWork, first: date, last: date) -> Sequence[Row[Any]]:
+    """The published editions of the scope's province whose range meets a span of days, in order of their first day."""
+    c = catalog_edition.c
+    return await uow.rows(
+        select(catalog_edition)
+        .where(
+            c.province_id == uow.scope.province,
+            c.state == "published",
+            c.effective_from <= last,
+            or_(c.effective_to.is_(None), c.effective_to >= first),
+        )
+        .order_by(c.effective_from)
+    )
+
+
 async def editions(uow: UnitOfWork, *, drafts: bool, after: uuid.UUID | None, limit: int) -> Sequence[Row[Any]]:
     """One page of editions, newest first; drafts only where asked for."""
     c = catalog_edition.c
