@@ -33,6 +33,10 @@ async def books_of(pool: Pool, scope: str) -> dict[str, int]:
     assert sum(found.values()) == 0
     return {name: fen for name, fen in found.items() if fen}
 
+CHANGES = """
+query($id: ID!) { clearingRun(id: $id) { statements(first: 10) { nodes { changes { beforeFen } changesRefused { code en } } } } }
+"""
+
 
 async def two_cities(world: World, stem: str) -> tuple[Pool, Pool]:
     """A shares 20,000.00 a quarter over three cases, B 10,000.01 over two; each treats the other's insured."""
@@ -158,7 +162,11 @@ async def test_a_year_to_date_statement_claims_only_what_changed(world: World) -
     await b.put(b.place.hospital, 2, insured_area=a.place.city, replaces=old, **elsewhere)
     for scope in ({}, ELSEWHERE):
         for pool in (a, b):
-            await pool.published("QUARTER", 2, **scope)
+            run = await pool.published("QUARTER", 2, **scope)
+    # What changed against the first quarter is said without causes, and why there are none is said as well.
+    nodes = (await (await b.clerk()).gql(CHANGES, {"id": run["id"]}))["clearingRun"]["statements"]["nodes"]
+    assert [(n["changes"], n["changesRefused"]["code"]) for n in nodes] == [(None, "SETTLED_UNREADABLE")]
+    assert "priced one by one at the local pool's value" in nodes[0]["changesRefused"]["en"]
     found = await cleared_between(a, 2)
     # 40,000.00 over three: 13,333.33 to date. B: 20,000.02 over two: 10,000.01.
     assert [(s["receivableFen"], s["payableFen"]) for s in found["sides"]] == [

@@ -44,8 +44,11 @@ _READ = frozenset(PointValueMethod) - {PointValueMethod.ELASTIC}
 """Point-value methods of an earlier quarter that can be computed again from its statements alone."""
 
 
+_UNTOUCHED = "结算金额不受影响 / the amounts themselves are not touched by this"
+
+
 class SettledUnreadable(Conflict):
-    """An earlier quarter whose method cannot be computed again from its statements alone (原季度结算无法复算)."""
+    """A change that cannot be divided into causes from what is stored (差额无法归因)."""
 
     code = "SETTLED_UNREADABLE"
 
@@ -99,14 +102,14 @@ async def changes_of(uow: UnitOfWork, frozen: FrozenRun, computed: ComputedRun) 
     Reads the cases of the run as just stored. Empty for a month and for a run before which nothing was settled; where a part cannot be
     computed again from what is stored, the refusal says why. Raises: InvariantBroken when the causes do not add up to the change.
     """
-    if frozen.kind is RunKind.MONTH or frozen.by_case is not None or computed.beside.from_pool_fen:
+    if frozen.kind is RunKind.MONTH:
         return RunChanges({})
     parts = await _parts(uow, frozen)
     if not parts.runs:
         return RunChanges({})
     statements = await clearing.statements_of_runs(uow, [run.run_id for run in parts.runs])
     try:
-        _refuse_unreadable(parts)
+        _refuse_unreadable(frozen, computed, parts)
         reviews = _reviews(frozen, parts)
         sums = await _sums(uow, frozen, computed, parts, reviews)
         change = await _change(uow, frozen, computed, parts, statements, sums, reviews)
@@ -142,14 +145,27 @@ async def _parts(uow: UnitOfWork, frozen: FrozenRun) -> _Parts:
     return _Parts(tuple(run for run in months if 3 * reached < run.period <= last_month), tuple(kept))
 
 
-def _refuse_unreadable(parts: _Parts) -> None:
+def _refuse_unreadable(frozen: FrozenRun, computed: ComputedRun, parts: _Parts) -> None:
+    if frozen.by_case is not None:
+        raise SettledUnreadable(
+            "异地病例逐例按参照池点值计价，差额不按原因归集。",
+            "Cases from elsewhere are priced one by one at the local pool's value; their change is not divided into causes.",
+            hint=_UNTOUCHED,
+        )
+    overdrawn = [f"Q{run.period}" for run in parts.quarters if _draws_on_pool(run)]
+    if computed.beside.from_pool_fen or overdrawn:
+        raise SettledUnreadable(
+            "点值外支付超出单列预算、由总额承担，差额不按原因归集。",
+            "Payments beside the points went beyond their set-aside into the pool; the change is not divided into causes.",
+            hint=_UNTOUCHED,
+        )
     for run in parts.quarters:
         if not can_read(run):
             method = _policy_of(run).method("point_value.method")
             raise SettledUnreadable(
                 f"第{run.period}季度按“{method}”办法结算，仅凭其结算单无法复算，不作归因。",
                 f"Quarter {run.period} was settled by {method}, which its statements alone do not let compute again; no causes are given.",
-                hint="结算金额不受影响 / the amounts themselves are not touched by this",
+                hint=_UNTOUCHED,
                 period=str(run.period),
             )
 
@@ -169,8 +185,12 @@ def can_read(run: Row[Any]) -> bool:
     """Whether a published quarter can be computed again from its statements alone (能否复算)."""
     policy = _policy_of(run)
     method = PointValueMethod(policy.method("point_value.method"))
-    took = any(purse["from_pool_fen"] for purse in (run.summary or {}).get("purses", ()))
-    return method in _READ and policy.method("point_value.scope") == "pool" and not took
+    return method in _READ and policy.method("point_value.scope") == "pool" and not _draws_on_pool(run)
+
+
+def _draws_on_pool(run: Row[Any]) -> bool:
+    """Whether a purse of a run went beyond its set-aside."""
+    return any(purse["from_pool_fen"] for purse in (run.summary or {}).get("purses", ()))
 
 
 def _policy_of(run: Row[Any]) -> ResolvedPolicy:
