@@ -223,7 +223,7 @@ async def test_a_lost_worker_writes_nothing(place: Place) -> None:
     started = await place.province.act(editor, "catalogEditionBuild", {"edition": edition, "years": [2024]}, JOB)
     platform = place.province.world.platform
 
-    ((job_id, _attempt),) = await jobs_waiting(platform)
+    ((job_id, *_),) = await jobs_waiting(platform)
     first = await take(platform, job_id)
     assert first is not None
     async with platform.database.unit_of_work(DOORBELL_SCOPE) as uow:

@@ -33,6 +33,7 @@ async def books_of(pool: Pool, scope: str) -> dict[str, int]:
     assert sum(found.values()) == 0
     return {name: fen for name, fen in found.items() if fen}
 
+
 CHANGES = """
 query($id: ID!) { clearingRun(id: $id) { statements(first: 10) { nodes { changes { beforeFen } changesRefused { code en } } } } }
 """

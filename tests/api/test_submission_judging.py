@@ -30,7 +30,7 @@ async def sealed(place: Place, lines: list[Any]) -> tuple[str, JobInHand]:
     batch = await place.create(client)
     assert (await client.http.put(batch["uploadPath"] + "1", content=ndjson(lines))).status_code == 201
     assert (await place.seal(client, batch["id"]))["userErrors"] == []
-    ((job_id, _attempt),) = await jobs_waiting(place.world.platform)
+    ((job_id, *_),) = await jobs_waiting(place.world.platform)
     job = await take(place.world.platform, job_id)
     assert job is not None
     return batch["id"], job

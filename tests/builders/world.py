@@ -69,7 +69,7 @@ class World:
         """Carry out every waiting job in this process, as a worker would; the number carried out."""
         done = 0
         while waiting := await jobs_waiting(self.platform):
-            for job_id, _attempt in waiting:
+            for job_id, *_ in waiting:
                 job = await take(self.platform, job_id)
                 if job is None:
                     continue

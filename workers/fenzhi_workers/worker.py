@@ -1,7 +1,8 @@
 """The worker (作业进程): arq carries ids, PostgreSQL holds the truth.
 
-A ring names a job; the worker claims it under a lease, keeps the lease alive while the handler works, and the handler ends it under the
-fence. A sweeper asks PostgreSQL once a second what waits and takes it itself when no ring came: an empty or absent Redis delays nothing.
+A ring wakes the sweeper, which asks PostgreSQL what waits, tenant by tenant in turns, and claims it under a lease; the lease is kept alive
+while the handler works, and the handler ends the job under the fence. Without a ring the sweeper looks once a second: an empty or absent
+Redis delays nothing.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class NightShift:
     def __init__(self, platform: Platform, concurrency: int) -> None:
         self._platform = platform
         self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._rung = asyncio.Event()
         self._busy: set[uuid.UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -55,21 +58,25 @@ class NightShift:
         """Carry out one job in a task of its own, unless it is under way here or this worker is stopping."""
         if job_id in self._busy or self._stopping:
             return
-        task = asyncio.create_task(self.carry_out(job_id))
+        self._busy.add(job_id)
+        task = asyncio.create_task(self._in_slot(job_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def carry_out(self, job_id: uuid.UUID) -> None:
         """Claim and carry out one job; a job that is not waiting is passed over."""
-        if job_id in self._busy:
-            return
-        self._busy.add(job_id)
+        if job_id not in self._busy:
+            self._busy.add(job_id)
+            await self._in_slot(job_id)
+
+    async def _in_slot(self, job_id: uuid.UUID) -> None:
         try:
             async with self._slots:
                 if not self._stopping:
                     await self._carry_out(job_id)
         finally:
             self._busy.discard(job_id)
+            self.ring()
 
     def stop(self) -> None:
         """Take nothing more."""
@@ -163,16 +170,28 @@ class NightShift:
                 await asyncio.sleep(0.5)
 
     async def sweep(self) -> None:
-        """Take up what waits, once a second, whether or not a bell rang (巡检)."""
+        """Take up what waits: when a bell rang, when a slot came free, and once a second anyway (巡检).
+
+        Tenants take turns. No more is begun than there are slots, and the last free one is kept for a tenant for which nothing is
+        under way: whoever sends a hundred batches does not stand before the others with them.
+        """
         while not self._stopping:
+            self._rung.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
                     waiting = await jobs_waiting(self._platform)
-                for job_id, _attempt in waiting:
-                    self.begin(job_id)
+                for job_id, _attempt, turn in waiting:
+                    free = self._concurrency - len(self._busy)
+                    if free > 1 or (free == 1 and (turn == 1 or self._concurrency == 1)):
+                        self.begin(job_id)
             except Exception as exc:
                 _log.warning("sweep_failed", error=type(exc).__name__)
-            await asyncio.sleep(SWEEP_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rung.wait(), SWEEP_S)
+
+    def ring(self) -> None:
+        """Look at once (响铃)."""
+        self._rung.set()
 
     async def sequence(self) -> None:
         """Chain the audit once a second and anchor it hourly, unless another worker does (审计排序)."""
@@ -194,7 +213,7 @@ class NightShift:
         shift = self
 
         async def run_job(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
-            shift.begin(uuid.UUID(str(args[0])))
+            shift.ring()
 
         while not self._stopping:
             pool = listening_pool(redis_url)

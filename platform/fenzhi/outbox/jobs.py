@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Row, case, func, or_, select, text, update
 
@@ -245,8 +245,17 @@ async def refuse(uow: UnitOfWork, claimed: ClaimedJob, code: str, zh: str, en: s
     )
 
 
-async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID, int]]:
-    """Jobs whose turn it is: queued, or running with a lapsed lease (待领取作业), each with its attempt count.
+class Waiting(NamedTuple):
+    """A job that may be taken (待领取作业)."""
+
+    job_id: uuid.UUID
+    attempt: int
+    turn: int
+    """Its place among its tenant's own, those under way counted: 1 for the first of a tenant for which nothing is under way."""
+
+
+async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[Waiting]:
+    """Jobs whose turn it is: queued, or running with a lapsed lease (待领取作业); tenants take turns, whoever has sent how many.
 
     A job whose worker died on its last attempt is laid to rest as dead here, so that nobody waits for it for ever.
     """
@@ -265,17 +274,25 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[tuple[uuid.UUID
             finished_at=func.clock_timestamp(),
         )
     )
+    mate = job.alias()
+    under_way = (
+        select(func.count())
+        .where(mate.c.tenant == job.c.tenant, mate.c.state == "running", mate.c.lease_until >= func.clock_timestamp())
+        .scalar_subquery()
+    )
+    place = func.row_number().over(partition_by=job.c.tenant, order_by=job.c.job_id)
+    turn = (place + under_way).label("turn")
     rows = await uow.rows(
-        select(job.c.job_id, job.c.attempt)
+        select(job.c.job_id, job.c.attempt, turn)
         .where(
             job.c.state.in_(("queued", "running")),
             (job.c.state == "queued") | _lapsed(),
             _due(),
         )
-        .order_by(job.c.job_id)
+        .order_by(turn, job.c.job_id)
         .limit(limit)
     )
-    return [(row.job_id, row.attempt) for row in rows]
+    return [Waiting(row.job_id, row.attempt, row.turn) for row in rows]
 
 
 async def by_kind(uow: UnitOfWork, ended_within: timedelta) -> Sequence[Row[Any]]:

@@ -108,7 +108,7 @@ async def _end(tally: Tally, stage: Stage, clerk: Any, run_id: str, kind: str) -
     from fenzhi.services.jobs.execution import jobs_waiting, take
     from fenzhi_workers.jobs import HANDLERS
 
-    for job_id, _attempt in await jobs_waiting(stage.platform):
+    for job_id, *_ in await jobs_waiting(stage.platform):
         job = await take(stage.platform, job_id)
         if job is not None:
             await HANDLERS[job.claimed.kind](stage.platform, job)

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 _POOL = "a total of the whole pool, published with its run"
 _VALUE = "the point value of the pool: its fund over everybody's points"
 _LEAGUE = "the league of data quality, published to the hospitals of the area"
-_SHARE = "the hospital's own money: its points priced by the pool's point value"
+_SHARE = "the own money of a hospital, or of a county's hospitals: points priced by the pool's point value"
 
 PUBLISHED_AGGREGATES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "ClearingAccount.fen",
             "ClearingManifest.caseCount",
+            "ClearingManifest.payments",
             "ClearingSummary.bookedFen",
             "ClearingSummary.cases",
             "ClearingSummary.costFen",
@@ -44,6 +45,11 @@ PUBLISHED_AGGREGATES: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         (
+            "BookBalance.balanceFen",
+            "CountyTotal.grossFen",
+            "CountyTotal.paidFen",
+            "CountyTotal.payableFen",
+            "CountyTotal.transferFen",
             "HospitalStatement.clearedFen",
             "HospitalStatement.defaultShareFen",
             "HospitalStatement.depositPostingFen",
@@ -57,12 +63,15 @@ PUBLISHED_AGGREGATES: Mapping[str, str] = {
             "HospitalStatement.remainderFen",
             "HospitalStatement.transferFen",
             "Payment.amountFen",
+            "StatementChange.fen",
+            "StatementChanges.afterFen",
             "StatementCase.shareFen",
         ),
         _SHARE,
     ),
     **dict.fromkeys(
         (
+            "QualityLeagueRow.hospitalCode",
             "QualityLeagueRow.rank",
             "QualityLeagueRow.score",
             "QualityRate.denominator",

@@ -189,7 +189,7 @@ async def work_off(platform: Platform, *, may_fail: bool = False) -> None:
 
     shift = NightShift(platform, 1)
     while waiting := await jobs_waiting(platform):
-        for job_id, _attempt in waiting:
+        for job_id, *_ in waiting:
             await shift.carry_out(job_id)
         if may_fail:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from fenzhi.access.roles import Role
 from fenzhi.cli.flow.client import Cast, StepRefused
 
-_AT_ONCE = 4
 RUN = """
 query($id: ID!) { clearingRun(id: $id) {
   id areaCode kind insurance poolScope year period state jobId error
@@ -75,11 +73,13 @@ async def statement_cases(cast: Cast, city: str, statement_id: str) -> list[dict
 
 
 async def pay(cast: Cast, city: str, run: dict[str, Any], lines: list[dict[str, Any]], paid_on: date) -> int:
-    """Record the payment of every positive transfer of a published run, some at once (登记拨付); the sum in fen."""
-    clerk = cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
-    slots = asyncio.Semaphore(_AT_ONCE)
+    """Record the payment of every positive transfer of a published run (登记拨付); the sum in fen.
 
-    async def one(line: dict[str, Any]) -> None:
+    One after the other: two provinces that do the same have their payments in the same order.
+    """
+    clerk = cast.actor(city, Role.CITY_SETTLEMENT_CLERK)
+    due = [line for line in lines if int(line["transferFen"]) > 0]
+    for line in due:
         order = {
             "run": run["id"],
             "hospital": line["hospitalCode"],
@@ -87,9 +87,5 @@ async def pay(cast: Cast, city: str, run: dict[str, Any], lines: list[dict[str, 
             "paidOn": paid_on.isoformat(),
             "amountFen": line["transferFen"],
         }
-        async with slots:
-            await clerk.do("paymentRecord", "PaymentRecordInput", order, "payment { id }")
-
-    due = [line for line in lines if int(line["transferFen"]) > 0]
-    await asyncio.gather(*(one(line) for line in due))
+        await clerk.do("paymentRecord", "PaymentRecordInput", order, "payment { id }")
     return sum(int(line["transferFen"]) for line in due)

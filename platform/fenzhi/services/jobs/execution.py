@@ -167,8 +167,8 @@ async def hand_back(job: JobInHand) -> None:
         await jobs.hand_back(uow, job.claimed)
 
 
-async def jobs_waiting(platform: Platform) -> list[tuple[Any, int]]:
-    """Jobs whose turn it is (待办作业), with those whose time has come."""
+async def jobs_waiting(platform: Platform) -> list[jobs.Waiting]:
+    """Jobs whose turn it is (待办作业), with those whose time has come; tenants take turns."""
     async with platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
         await timers.wake(uow)
         return list(await jobs.waiting(uow))
