@@ -232,6 +232,7 @@ def test_every_reason_has_its_text_in_both_languages() -> None:
         GroupingReason.PRIORITY_MATCHED,
         GroupingReason.MERGED_MATCHED,
         GroupingReason.AUXILIARY_MATCHED,
+        GroupingReason.PROVISIONAL_MATCHED,
     }
 
 

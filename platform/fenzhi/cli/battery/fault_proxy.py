@@ -85,8 +85,8 @@ class FaultProxy:
                 self._slow_s = 4.0
 
     def disarm(self) -> None:
-        """Carry everything again."""
-        self._fault, self._slow_s = None, 0.0
+        """Carry everything again; what fell before counts no more."""
+        self._fault, self._slow_s, self.fell = None, 0.0, 0
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until it ends."""
