@@ -101,7 +101,7 @@ WAYS = {
     "a digest": ("update inpatient_case set digest = sha256('x') where case_id in (select case_id from run_case limit 1)", "case.digest"),
     "an amount and its payer": ("update inpatient_case set total_fen = total_fen + 1, cash_fen = cash_fen + 1 where case_id in "
         "(select case_id from inpatient_case limit 1)", "case.facts"),
-    "a diagnosis": ("update inpatient_case set diagnoses = array['Z99.900'] where case_id in (select case_id from inpatient_case limit 1)", "case.facts"),
+    "a diagnosis": ("update inpatient_case set diagnoses = array['A99.999'] where case_id in (select case_id from inpatient_case limit 1)", "case.facts"),
     "an amount alone": ("alter table inpatient_case drop constraint ck_inpatient_case_payers; update inpatient_case set total_fen = total_fen + 1 "
         "where case_id in (select case_id from inpatient_case limit 1)", "case.payers"),
     "a part gone": ("delete from batch_part where (batch_id, part_no) in (select batch_id, part_no from batch_part limit 1)", "batch.parts"),
