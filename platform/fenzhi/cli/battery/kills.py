@@ -409,6 +409,7 @@ async def last_look(tally: Tally, trial: Trial) -> None:
     )
     trial.findings.ended.clear()
     await check_store(tally, trial.findings, trial.history, trial.batches, "at the end")
+    await trial.world.void(trial.history, again["id"])
     for kind in KINDS[1:]:
         first = await trial.world.compute(trial.history, kind)
         await check_run(tally, trial.findings, first, "", f"{kind} at the end")
