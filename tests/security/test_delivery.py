@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from fenzhi.cli.battery import delivery
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi_workers.worker import _until_ended
 
 
+@pytest.mark.battery
 async def test_each_effect_once_however_often_a_job_is_delivered(new_database: Callable[..., ServerAddresses]) -> None:
     tally = await delivery.run(new_database(migrated=True), 5, 8)
     assert tally.failures == []

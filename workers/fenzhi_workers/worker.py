@@ -81,6 +81,7 @@ class NightShift:
     def stop(self) -> None:
         """Take nothing more."""
         self._stopping = True
+        self.ring()
 
     async def drain(self, limit_s: float) -> None:
         """Take nothing more, let what is in hand end within the limit, hand the rest back for another worker (排空)."""
@@ -187,7 +188,9 @@ class NightShift:
             except Exception as exc:
                 _log.warning("sweep_failed", error=type(exc).__name__)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), SWEEP_S)
+                # Not wait_for: before Python 3.12 it keeps a cancellation to itself when the bell rings at that moment.
+                async with asyncio.timeout(SWEEP_S):
+                    await self._rung.wait()
 
     def ring(self) -> None:
         """Look at once (响铃)."""

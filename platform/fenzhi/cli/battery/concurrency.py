@@ -98,6 +98,7 @@ async def _prepared(stage: Stage, seed: int) -> tuple[str, int]:
         codes = [hospital.code for hospital in source.plan.hospitals if hospital.city_code == city.code]
         await annual.assess(stage.cast, city.code, "employee", year, dict.fromkeys(codes, "1"), "演练考核结果")
     finally:
+        shift.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -74,6 +74,8 @@ async def try_deliveries(stage: Stage, tally: Tally, hospital: str, seed: int, c
         await _late_worker_is_fenced(tally, lapsed)
         delivered += await _deliver(stage, rng, shifts, rng.sample(queued, count // 2))
     finally:
+        for shift in shifts:
+            shift.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

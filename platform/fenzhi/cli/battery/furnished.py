@@ -25,6 +25,7 @@ async def at_work(
         try:
             yield stage
         finally:
+            shift.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -113,6 +113,7 @@ async def _worker(platform: Platform, redis_url: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        shift.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
