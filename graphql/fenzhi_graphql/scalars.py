@@ -14,6 +14,12 @@ from fenzhi.rules.quantities import exact_decimal
 Fen = NewType("Fen", int)
 ExactDecimal = NewType("ExactDecimal", Decimal)
 
+
+def exact_points(points: int, places: int) -> ExactDecimal:
+    """Stored points as an exact decimal."""
+    return ExactDecimal(Decimal(points).scaleb(-places))
+
+
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 
 

@@ -7,7 +7,8 @@ import strawberry
 from fenzhi.services.acts import Answer
 from fenzhi.services.clearing import lookups, statement_acts
 from fenzhi.services.clearing.statement_acts import Step
-from fenzhi_graphql.clearing.types import ClearingRun, HospitalStatement, run_in_scope
+from fenzhi_graphql.clearing.runs import ClearingRun, run_in_scope
+from fenzhi_graphql.clearing.statements import HospitalStatement
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.outcomes import UserError, answered
 from fenzhi_graphql.paging import key_of

@@ -12,14 +12,13 @@ import strawberry
 from fenzhi.access.subject import Subject
 from fenzhi.services.acts import Answer, Platform, Request
 from fenzhi.services.clearing import between_areas
-from fenzhi_graphql.clearing.types import exact_points
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance
 from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.outcomes import UserError, answered
 from fenzhi_graphql.paging import Connection, connection, global_id, key_of, keys_of, page_size
-from fenzhi_graphql.scalars import ExactDecimal, Fen
+from fenzhi_graphql.scalars import ExactDecimal, Fen, exact_points
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
 _ERRORS = "Everything that stood in the way (业务错误)."

@@ -9,7 +9,8 @@ import strawberry
 from fenzhi.access.subject import Subject
 from fenzhi.services.acts import Answer, Platform, Request
 from fenzhi.services.clearing import runs
-from fenzhi_graphql.clearing.types import ClearingKind, ClearingRun, run_in_scope
+from fenzhi_graphql.clearing.kinds import ClearingKind
+from fenzhi_graphql.clearing.runs import ClearingRun, run_in_scope
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
 from fenzhi_graphql.outcomes import UserError, answered

@@ -5,7 +5,9 @@ from __future__ import annotations
 import strawberry
 
 from fenzhi.services.clearing import lookups
-from fenzhi_graphql.clearing.types import ClearingKind, ClearingRun, ClearingState, HospitalStatement, run_in_scope
+from fenzhi_graphql.clearing.kinds import ClearingKind, ClearingState
+from fenzhi_graphql.clearing.runs import ClearingRun, run_in_scope
+from fenzhi_graphql.clearing.statements import HospitalStatement
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance
 from fenzhi_graphql.jobs.types import uuid_of

@@ -8,14 +8,13 @@ from enum import Enum
 import strawberry
 
 from fenzhi.services.point_value import lookups
-from fenzhi_graphql.clearing.types import exact_points
 from fenzhi_graphql.clearing.working import Step, steps_of
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
 from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
 from fenzhi_graphql.paging import global_id
-from fenzhi_graphql.scalars import ExactDecimal, Fen
+from fenzhi_graphql.scalars import ExactDecimal, Fen, exact_points
 
 
 @strawberry.enum(
