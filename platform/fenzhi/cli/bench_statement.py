@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import random
 import time
+import uuid
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import asyncpg
 import httpx
+from sqlalchemy import text
 
 from fenzhi.access.roles import Role
+from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.cli.bench_clearing import CURVE, clear_all, second_worker
 from fenzhi.cli.bench_stored_year import (
     ProcessWatch,
+    StoredPool,
     bench_platform,
     bench_province,
     percentiles,
+    places,
     settle_store,
     store_pools,
 )
@@ -29,9 +37,11 @@ from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import fund
 from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database
+from fenzhi_graphql.paging import key_of
 
 REQUESTS = 400
 WARM = 20
@@ -45,6 +55,16 @@ CASES = """
 query($id: ID!) { hospitalStatement(id: $id) { cases(first: 50) {
   nodes { caseId disposition groupCode band points shareFen totalFen } pageInfo { hasNextPage endCursor } } } }
 """
+
+_LARGEST = text(
+    """select hospital_id, count(*) as cases, (array_agg(case_id order by case_id))[count(*) / 2] as middle
+         from run_case where area_id = :area and run_id = :run group by hospital_id order by 2 desc, 1 limit 1"""
+)
+_PAGE = text(
+    """explain (analyze, buffers, timing off, summary off, format json)
+       select * from run_case where area_id = :area and run_id = :run and hospital_id = :hospital and case_id > :after
+        order by case_id limit 51"""
+)
 
 
 def bench_statement(cases: int, seed: int) -> dict[str, object]:
@@ -65,13 +85,15 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
         async with httpx.AsyncClient(base_url=status.api_url, timeout=120, trust_env=False) as http:
             cast = Cast(http, token_maker(settings, database))
             await set_up(cast, plan)
+            began = time.perf_counter()
             pools = await store_pools(database, plan, cases)
+            storing_s = time.perf_counter() - began
             for pool in pools:
                 await fund.approve_budget(
                     cast, pool.city, pool.insurance, year, pool.booked_fen, CURVE, "压测预算（构造文件）"
                 )
             with second_worker(settings, status, wanted=True):
-                _seconds, runs = await clear_all(cast, pools, year)
+                clearing_s, runs = await clear_all(cast, pools, year)
             for pool, run in zip(pools, runs, strict=True):
                 approver = cast.actor(pool.city, Role.CITY_SETTLEMENT_APPROVER)
                 for step in ("clearingRunApprove", "clearingRunPublish"):
@@ -101,6 +123,8 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
                         statements.append((between - began) * 1000)
                         pages.append((ended - between) * 1000)
                         digest.update(f"{hospital} {line['grossFen']} {line['transferFen']} {len(page)}\n".encode())
+            plans = [await _plan(database, plan, pool, run["id"]) for pool, run in zip(pools, runs, strict=True)]
+            stored = await _stored(status)
     finally:
         await database.close()
     return {
@@ -109,6 +133,8 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
         "requests": REQUESTS,
         "milliseconds": percentiles(statements),
         "page_of_cases_ms": percentiles(pages),
+        "page_plan": max(plans, key=lambda one: one["rows_read"]),
+        "stored": stored | {"storing_s": round(storing_s, 1), "clearing_s": round(clearing_s, 1)},
         "cpu_ms_per_pair": round(watch.cpu_s * 1000 / len(order), 2),
         "peak_rss_mb": watch.memory_mb,
         "result_sha256": digest.hexdigest(),
@@ -121,6 +147,55 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
             "data": "synthetic; some thousand discharges of a pool under many ids",
         },
     }
+
+
+async def _plan(database: Database, plan: ProvincePlan, pool: StoredPool, run: str) -> dict[str, int]:
+    """What the server reads for a page in the midst of its largest statement, as the hospital, with RLS (分页读取量).
+
+    Rows that the scan of the cases fetched, pages of 8 KB it touched, and how many cases the statement has: only the last may grow.
+    """
+    scope, numbers = await places(database, plan, pool.city)
+    run_id = uuid.UUID(key_of(run, "ClearingRun"))
+    async with database.unit_of_work(scope) as uow:
+        largest = await uow.first(_LARGEST, {"area": scope.area, "run": run_id})
+    if largest is None:
+        raise InvariantBroken("a published run has statements", account=pool.city)
+    own = next(code for code, (number, _) in numbers.items() if number == largest.hospital_id)
+    hospital = Scope(
+        role=DatabaseRole.HOSPITAL,
+        tenant=own,
+        province_id=scope.province_id,
+        area_id=scope.area_id,
+        county_id=numbers[own][1],
+        hospital_id=largest.hospital_id,
+    )
+    place = {"area": scope.area, "run": run_id, "hospital": largest.hospital_id, "after": largest.middle}
+    async with database.unit_of_work(hospital) as uow:
+        found = await uow.scalar(_PAGE, place)
+    top = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return {
+        "rows_read": max(_rows_read(top)),
+        "pages_touched": top["Shared Hit Blocks"] + top["Shared Read Blocks"],
+        "cases_of_statement": largest.cases,
+    }
+
+
+def _rows_read(node: Mapping[str, Any]) -> Iterator[int]:
+    """Rows that each scan of cases in a plan fetched, those a filter threw away included."""
+    if str(node.get("Relation Name", "")).startswith("run_case"):
+        yield int(node["Actual Rows"]) + int(node.get("Rows Removed by Filter", 0))
+    for below in node.get("Plans", ()):
+        yield from _rows_read(below)
+
+
+async def _stored(status: PlatformStatus) -> dict[str, int]:
+    """Bytes of the database and of its write-ahead log (存储占用). Units: MB."""
+    connection = await asyncpg.connect(status.owner_dsn)
+    try:
+        database = await connection.fetchval("select pg_database_size(current_database())")
+    finally:
+        await connection.close()
+    return {"database_mb": database // 1024**2}
 
 
 async def _statement(actor: Actor, hospital: str, run: str) -> dict[str, Any]:

@@ -47,10 +47,11 @@ ranked AS (
   SELECT floored.*, row_number() OVER (PARTITION BY floored.hospital ORDER BY remainder DESC, case_id) AS place
   FROM floored
 )
-SELECT ranked.hospital, case_id, floor_fen + CASE WHEN place <= left_over.fen THEN 1 ELSE 0 END AS share_fen
+SELECT ranked.hospital, case_id, floor_fen + CASE WHEN place <= left_over.fen THEN 1 ELSE 0 END AS share_fen,
+  CASE WHEN place = left_over.fen THEN remainder END AS last_remainder
 FROM ranked JOIN left_over ON left_over.hospital = ranked.hospital
 UNION ALL
-SELECT hospital, case_id, 0::BIGINT FROM parted WHERE whole = 0
+SELECT hospital, case_id, 0::BIGINT, NULL::BIGINT FROM parted WHERE whole = 0
 ORDER BY hospital, case_id
 """
 

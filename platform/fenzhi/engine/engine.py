@@ -125,7 +125,8 @@ class Engine:
         """A hospital's money over its cases by points (病例分摊), largest remainder, to the fen.
 
         Shape: `totals` has hospital and total_fen (int64, may be negative), `cases` has hospital, case_id and points
-        (int64, ≥ 0). The answer: hospital, case_id, share_fen, one row per case, ordered by hospital and case id.
+        (int64, ≥ 0). The answer: hospital, case_id, share_fen, one row per case, ordered by hospital and case id; and
+        last_remainder, null but for the last case of a hospital that takes one of the fen left: its remainder.
         Rounding: floor toward −∞, then one fen each to the largest remainders, ties to the smaller case id (byte order).
         Cases of a hospital without any points get 0. Raises: EngineInputRefused, EngineBoundsExceeded; InvariantBroken
         naming the hospital when its shares do not add up to its total, as when it has a total but no points.

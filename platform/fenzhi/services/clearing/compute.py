@@ -22,6 +22,7 @@ from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Conflict, FenzhiError, InvariantBroken
 from fenzhi.rules.working import Working
 from fenzhi.services.acts import Platform
+from fenzhi.services.clearing.case_shares import ShareCut
 from fenzhi.services.clearing.changes import RunChanges, changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import in_order
@@ -357,6 +358,7 @@ def _statement_row(
                 "deposit_held_before_fen": line.deposit_held_before_fen,
                 "deposit_target_fen": line.deposit_target_fen,
                 "deposit_posting_fen": line.deposit_posting_fen,
+                "case_cut": computed.share_cuts.get(line.hospital, ShareCut()).described(),
                 **({} if frozen.by_case is None else {"by_case": str(frozen.by_case)}),
             },
             "steps": _plain_steps(computed.workings[line.hospital])

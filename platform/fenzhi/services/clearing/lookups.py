@@ -16,8 +16,9 @@ from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
+from fenzhi.rules.clearing.out_of_area import case_amounts
 from fenzhi.services.acts import Platform, looking
-from fenzhi.services.clearing.case_shares import case_shares
+from fenzhi.services.clearing.case_shares import ShareRule, case_shares
 from fenzhi.store.bulk import read_arrow
 from fenzhi.store.repositories import clearing
 from fenzhi.store.session import UnitOfWork
@@ -182,7 +183,7 @@ class CaseLineView:
 
 
 class _Shares:
-    """Shares of statements lately read: a statement never changes, so its cases are apportioned once."""
+    """Shares of statements whose release kept no cut, and of whole statements: a statement never changes, so its cases are apportioned once."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -222,8 +223,10 @@ async def statement_cases(
         row = await clearing.statement(uow, *found)
         if row is None:
             return []
-        shares = await _shares.of(uow, row, row.working["terms"])
-        places = int(row.working["terms"]["points_decimals"])
+        terms = row.working["terms"]
+        cases = await clearing.case_rows(uow, *found, after, limit)
+        shares = await _page_shares(uow, row, terms, cases)
+        places = int(terms["points_decimals"])
         return [
             CaseLineView(
                 case_id=case.case_id,
@@ -237,8 +240,22 @@ async def statement_cases(
                 basic_fund_fen=case.basic_fund_fen,
                 los_days=case.los_days,
             )
-            for case in await clearing.case_rows(uow, *found, after, limit)
+            for case in cases
         ]
+
+
+async def _page_shares(
+    uow: UnitOfWork, row: Row[Any], terms: Mapping[str, Any], cases: Sequence[Row[Any]]
+) -> Mapping[uuid.UUID, int]:
+    """Case → fen for one page: from each case alone where the statement keeps its cut, else from all cases of the statement."""
+    cleared = [case for case in cases if case.disposition == "cleared"]
+    if terms.get("by_case"):
+        amounts = case_amounts([case.points for case in cleared], Fraction(terms["by_case"]))
+        return dict(zip((case.case_id for case in cleared), amounts, strict=True))
+    rule = ShareRule.of(row, terms)
+    if rule is None:
+        return await _shares.of(uow, row, terms)
+    return {case.case_id: rule.share_fen(case.case_id, case.points, case.patient_fen) for case in cleared}
 
 
 @dataclass(frozen=True, slots=True)

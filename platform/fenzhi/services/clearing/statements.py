@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -46,6 +47,7 @@ from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
+from fenzhi.services.clearing.case_shares import ShareCut, less_patient_cut
 from fenzhi.services.clearing.freezing import FrozenRun, Position
 from fenzhi.services.clearing.grading import SAMPLE, cross_check, grade
 from fenzhi.services.clearing.ledger import Balances, balances_of, postings
@@ -79,6 +81,8 @@ class ComputedRun:
     pending: Mapping[str, int]
     less_patient: bool
     share_totals: tuple[CaseTotals, ...]
+    share_cuts: Mapping[str, ShareCut]
+    """By hospital code, the last case that takes one of the fen left."""
     result_sha256: bytes
     annual: Mapping[str, AnnualLine]
     """For a year: what stands below payable, by hospital code."""
@@ -118,7 +122,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
     settled = settle(frozen, claims, beside.sums())
-    totals = _share_totals(frozen, engine, settled.lines, cleared, less_patient=settled.less_patient)
+    totals, cuts = _share_totals(frozen, engine, settled, cleared)
     check_case_totals(settled.lines, totals)
     return ComputedRun(
         cases=cases,
@@ -138,6 +142,7 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
         pending=_pending(cases),
         less_patient=settled.less_patient,
         share_totals=totals,
+        share_cuts=cuts,
         result_sha256=settled.result_sha256(cases),
     )
 
@@ -498,23 +503,29 @@ def _offsets(
 
 
 def _share_totals(
-    frozen: FrozenRun, engine: Engine, lines: tuple[StatementLine, ...], cleared: pa.Table, *, less_patient: bool
-) -> tuple[CaseTotals, ...]:
-    """The case shares of every hospital, apportioned and added up again."""
+    frozen: FrozenRun, engine: Engine, settled: Settled, cleared: pa.Table
+) -> tuple[tuple[CaseTotals, ...], dict[str, ShareCut]]:
+    """The case shares of every hospital, apportioned and added up again, and who takes the last fen of each."""
     if cleared.num_rows == 0:
-        return ()
+        return (), {}
     # Rows stand in order of case id, so that their numbers break ties as the ids would.
     numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), cleared.num_rows))
     grouped = pa.table({"hospital": cleared["hospital_id"], "points": cleared["points"], "case_id": numbers})
     counted = grouped.group_by("hospital").aggregate([("case_id", "count"), ("points", "sum")]).to_pylist()
     code_of = {row["hospital"]: frozen.hospitals[row["hospital"]][0] for row in counted}
-    gross = {line.hospital: line.gross_fen for line in lines}
-    shares = dict(gross)
+    gross = {line.hospital: line.gross_fen for line in settled.lines}
+    shares, cuts = dict(gross), dict.fromkeys(code_of.values(), ShareCut())
     if frozen.by_case is not None:
         paid = pa.table({"hospital": cleared["hospital_id"], "fen": amounts_by_case(cleared["points"], frozen.by_case)})
         summed = paid.group_by("hospital").aggregate([("fen", "sum")]).to_pylist()
         shares = {code_of[row["hospital"]]: row["fen_sum"] for row in summed}
-    elif not less_patient:
+    elif settled.less_patient:
+        for number, code in code_of.items():
+            own = cleared.filter(pc.equal(cleared["hospital_id"], number))
+            columns = (own[name].to_pylist() for name in ("case_id", "points", "patient_fen"))
+            cases = [(uuid.UUID(one), points, other) for one, points, other in zip(*columns, strict=True)]
+            cuts[code] = less_patient_cut(gross[code], cases, settled.point_value.fen_per_unit())
+    else:
         totals = pa.table(
             {
                 "hospital": pa.array(list(code_of), cleared["hospital_id"].type),
@@ -524,11 +535,15 @@ def _share_totals(
         shared = engine.apportion_cases(totals, grouped)
         summed = shared.group_by("hospital").aggregate([("share_fen", "sum")]).to_pylist()
         shares = {code_of[row["hospital"]]: row["share_fen_sum"] for row in summed}
-    return tuple(
+        for row in shared.filter(pc.is_valid(shared["last_remainder"])).to_pylist():
+            last = cleared["case_id"][row["case_id"] - 1].as_py()
+            cuts[code_of[row["hospital"]]] = ShareCut(row["last_remainder"], uuid.UUID(last))
+    totals_of_cases = tuple(
         CaseTotals(code, row["case_id_count"], row["points_sum"], shares.get(code, 0))
         for row in counted
         for code in (code_of[row["hospital"]],)
     )
+    return totals_of_cases, cuts
 
 
 def _pending(cases: pa.Table) -> dict[str, int]:
