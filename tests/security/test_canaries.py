@@ -16,7 +16,7 @@ from fenzhi.access.roles import TenantKind
 from fenzhi.cli.battery import planting
 from fenzhi.cli.battery.canaries import _unpacked, _watched_folder
 from fenzhi.cli.battery.planting import CLOSED, CLOSED_HERE, NOBODYS, homeless, owned, plots
-from fenzhi.cli.probes.stage import _marked_line
+from fenzhi.cli.probes.marked_source import marked_line
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, personal_canary
 from fenzhi.services.workbook_writing import workbook_bytes
 from fenzhi.store.tables import metadata
@@ -78,7 +78,7 @@ def test_a_personal_word_is_foreign_to_everybody() -> None:
 def test_every_personal_field_of_a_list_is_marked() -> None:
     fields = ("psn_no", "psn_name", "certno", "medcasno", "mdtrt_id")
     line = ("{" + ",".join(f'"{f}":"12345678"' for f in (*fields, "setl_id")) + "}").encode()
-    marked = _marked_line(line, "99", "H1", {}).decode()
+    marked = marked_line(line, "99", "H1", {}).decode()
     assert marked.count(personal_canary("H1")) == len(fields)
     assert '"setl_id":"patient-H1-12345678"' in marked
 

@@ -19,7 +19,7 @@ from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.flow import clearing
 from fenzhi.cli.flow import year as annual
 from fenzhi.cli.flow.client import Cast, fresh_key
-from fenzhi.cli.probes import stage as probe_stage
+from fenzhi.cli.probes.marked_source import marked_source
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.session import Database
 
@@ -88,7 +88,7 @@ async def _prepared(stage: Stage, seed: int) -> tuple[str, int]:
     from fenzhi.cli.demo.steps import Demonstration
     from fenzhi_workers.worker import NightShift
 
-    source: DemoSource = probe_stage._source("97", seed)
+    source: DemoSource = marked_source("97", seed)
     shift = NightShift(stage.platform, 2)
     tasks = [asyncio.create_task(shift.sweep()), asyncio.create_task(shift.answer_bell(stage.addresses.redis_url))]
     try:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from fenzhi.cli.battery.stage import Stage, staged
 from fenzhi.cli.demo.sources import DemoSource
-from fenzhi.cli.probes import stage as probe_stage
+from fenzhi.cli.probes.marked_source import marked_source
 from fenzhi.cli.servers import ServerAddresses
 
 
@@ -38,7 +38,7 @@ async def furnish(stage: Stage, seed: int, *, prefix: str = "97", settle: bool =
 
     from fenzhi.cli.demo.steps import Demonstration
 
-    source: DemoSource = probe_stage._source(prefix, seed)
+    source: DemoSource = marked_source(prefix, seed)
     with Progress(console=Console(quiet=True), disable=True) as progress:
         flow = Demonstration(stage.cast, source, progress, False)
         await (flow.run() if settle else flow.prepare())

@@ -24,10 +24,13 @@ from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.demo import steps
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.flow.client import Actor
-from fenzhi.cli.probes import stage as probe_stage
 from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
 from fenzhi.cli.probes.judge import filled
+from fenzhi.cli.probes.left_behind import rank
+from fenzhi.cli.probes.marked_source import marked_source
+from fenzhi.cli.probes.objects import collect_objects, numbers_of, tenants_of
 from fenzhi.cli.probes.paths import OPEN_PATHS
+from fenzhi.cli.probes.stage import cast_over, perform, worker_beside
 from fenzhi.cli.probes.world import ProbedWorld, Tenant
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.cli.synthetic.plan import ProvincePlan
@@ -288,23 +291,23 @@ async def world_of(addresses: ServerAddresses, seed: int, change: Change) -> Asy
     try:
         async with (
             open_platform(addresses.app_dsn, addresses.redis_url, os.urandom(32), is_development=True) as platform,
-            probe_stage._cast(platform) as cast,
+            cast_over(platform) as cast,
         ):
             tenants: dict[str, Tenant] = {}
-            async with probe_stage._worker(platform, addresses.redis_url):
+            async with worker_beside(platform, addresses.redis_url):
                 for prefix in ("99", "98"):
                     is_new = prefix == "98" and change in (Change.OUTSIDE, Change.OTHER_PROVINCE)
-                    source = probe_stage._source(prefix, seed + (7 if is_new else 0))
+                    source = marked_source(prefix, seed + (7 if is_new else 0))
                     if prefix == "99" and change in (Change.OUTSIDE, Change.SIBLINGS):
                         source = _changed(source, is_inside=change is Change.SIBLINGS)
-                    await probe_stage._perform(cast, source, is_sandbox=prefix == "98")
+                    await perform(cast, source, is_sandbox=prefix == "98")
                     for city in source.plan.cities:
                         clerk = cast.actor(city.code, Role.CITY_SETTLEMENT_CLERK)
-                        await probe_stage._rank(cast, clerk, source.plan, city.code)
-                    tenants |= probe_stage._tenants(source.plan)
+                        await rank(cast, clerk, source.plan, city.code)
+                    tenants |= tenants_of(source.plan)
             tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
-            world = ProbedWorld(cast, tenants, "980000", await probe_stage._numbers(addresses.app_dsn))
-            await probe_stage._collect(world, addresses.app_dsn)
+            world = ProbedWorld(cast, tenants, "980000", await numbers_of(addresses.app_dsn))
+            await collect_objects(world, addresses.app_dsn)
             yield world
     finally:
         steps.AT_ONCE = at_once
