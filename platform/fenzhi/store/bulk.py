@@ -14,17 +14,13 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from adbc_driver_manager import Error as DriverError
-from adbc_driver_postgresql import dbapi
 
 from fenzhi.access.scope import Scope
 from fenzhi.rules.refusals import Conflict
+from fenzhi.store.bulk_driver import BulkDriver
 from fenzhi.store.session import FULL, Database, Unavailable, storage_full
 
 T = TypeVar("T")
-_FAR_END_GONE = (
-    "connect_timeout=5&keepalives_idle=30&keepalives_interval=10&keepalives_count=3&tcp_user_timeout=30000"
-    "&options=-c%20client_connection_check_interval%3D5s%20-c%20idle_in_transaction_session_timeout%3D120s"
-)
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 
 
@@ -34,7 +30,7 @@ async def read_arrow(database: Database, scope: Scope, sql: str, parameters: Seq
     Shape: parameters are `$1`, `$2`, …; without parameters the answer comes by COPY, which is faster. A uuid arrives as its 16 bytes
     (`arrow.uuid`), a numeric as text, an array as a list. Raises: Unavailable, Conflict.
     """
-    return await asyncio.to_thread(_within, database.dsn, scope, lambda cursor: _read(cursor, sql, parameters))
+    return await asyncio.to_thread(_within, database.bulk, scope, lambda cursor: _read(cursor, sql, parameters))
 
 
 async def write_arrow(database: Database, scope: Scope, table_name: str, table: pa.Table) -> int:
@@ -47,7 +43,7 @@ async def write_arrow(database: Database, scope: Scope, table_name: str, table: 
         raise ValueError(f"not a table name: {table_name!r}")
     stored = _as_stored(table)
     return await asyncio.to_thread(
-        _within, database.dsn, scope, lambda cursor: int(cursor.adbc_ingest(table_name, stored, mode="append"))
+        _within, database.bulk, scope, lambda cursor: int(cursor.adbc_ingest(table_name, stored, mode="append"))
     )
 
 
@@ -56,9 +52,9 @@ def _read(cursor: Any, sql: str, parameters: Sequence[Any]) -> pa.Table:
     return cursor.fetch_arrow_table()
 
 
-def _within(dsn: str, scope: Scope, work: Callable[[Any], T]) -> T:
+def _within(driver: BulkDriver, scope: Scope, work: Callable[[Any], T]) -> T:
     """Do one thing in a transaction of its own that holds the scope (在数据范围内执行)."""
-    with _typed(), dbapi.connect(_watchful(dsn)) as connection:
+    with _typed(), driver.connection() as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"set local role {scope.role.value}")
             settings = scope.settings()
@@ -68,11 +64,6 @@ def _within(dsn: str, scope: Scope, work: Callable[[Any], T]) -> T:
             done = work(cursor)
         connection.commit()
         return done
-
-
-def _watchful(dsn: str) -> str:
-    """The DSN with the driver told to notice a server that is gone."""
-    return f"{dsn}{'&' if '?' in dsn else '?'}{_FAR_END_GONE}"
 
 
 def _as_stored(table: pa.Table) -> pa.Table:

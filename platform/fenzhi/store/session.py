@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.rules.refusals import Conflict, FenzhiError
+from fenzhi.store.bulk_driver import BulkDriver
 from fenzhi.store.failpoints import failpoint
 from fenzhi.telemetry.metrics import TRANSACTION_SECONDS, TRANSACTIONS
 from fenzhi.telemetry.traces import SpanKind, span, tell
@@ -222,6 +223,7 @@ class Database:
         self._stale_before = 0.0
         self._memory = LRUMemory()
         self.dsn = dsn
+        self.bulk = BulkDriver(dsn)
         self.connections_most = pool_size * 2
         self.engine: AsyncEngine = create_async_engine(
             f"postgresql+asyncpg://{rest}",
@@ -351,6 +353,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+        self.bulk.close()
 
 
 @asynccontextmanager
