@@ -15,7 +15,7 @@ from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.services.acts import Platform
 from fenzhi.services.events.notices import tell_hospital
 from fenzhi.services.jobs.execution import JobInHand
-from fenzhi.store.repositories import deadlines, filing, registry
+from fenzhi.store.repositories import case_holds, deadlines, registry
 from fenzhi.store.session import BUSINESS_ZONE, UnitOfWork
 
 REMIND = "events.deadline_near"
@@ -74,7 +74,7 @@ async def remind(_platform: Platform, job: JobInHand) -> None:
     result: dict[str, Any] = {"told": False}
     async with job.finishing(result) as uow:
         if "hold" in job.payload:
-            hold = await filing.hold_by_id(uow, uuid.UUID(str(job.payload["hold"])))
+            hold = await case_holds.hold_by_id(uow, uuid.UUID(str(job.payload["hold"])))
             if hold is not None and not (hold.corrected_by or hold.released_at):
                 due = hold.due_on.isoformat()
                 await tell_hospital(

@@ -23,6 +23,7 @@ from fenzhi.rules.submission.filing import FiledState, Step, moved
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.store.failpoints import failpoint
+from fenzhi.store.repositories import case_holds
 from fenzhi.store.repositories import filing as store
 from fenzhi.store.repositories import submission as lists
 from fenzhi.store.session import UnitOfWork, new_id
@@ -288,9 +289,9 @@ async def take_back(uow: UnitOfWork, found: Row[Any]) -> FiledState:
             hint="数秒后重试 / try again in some seconds",
         )  # fmt: skip
     if state is FiledState.JUDGED and found.case_id is not None:
-        case = await store.standing_case(uow, found.case_id)
-        if case is not None and await store.open_hold(uow, found.case_id) is None:
-            await store.add_hold(uow, case, kind="voided", reason="医疗机构撤回清单 / taken back by the hospital")
+        case = await case_holds.standing_case(uow, found.case_id)
+        if case is not None and await case_holds.open_hold(uow, found.case_id) is None:
+            await case_holds.add_hold(uow, case, kind="voided", reason="医疗机构撤回清单 / taken back by the hospital")
     await store.change_list(uow, found.list_id, state=following.value, reviewed_by_person=None, batch_id=None)
     await store.note_move(
         uow, found, step=Step.VOID.value, from_state=state.value, to_state=following.value, version=found.version

@@ -24,7 +24,7 @@ from fenzhi.services.events.notices import Notice, announce, tell_hospital
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.submission.filing import reason_checked
 from fenzhi.services.submission.returns import standing_case
-from fenzhi.store.repositories import events, filing
+from fenzhi.store.repositories import case_holds, events
 from fenzhi.store.session import UnitOfWork
 
 FROZEN = "frozen"
@@ -37,7 +37,7 @@ async def freeze_cases(uow: UnitOfWork, batch: Row[Any]) -> None:
 
     Policy: submission.freeze_days. Changes: case_hold, tenant_event. Raises: CalendarNotPublished.
     """
-    found = await filing.cases_with_findings(uow, batch.batch_id, sorted(FREEZING_CODES))
+    found = await case_holds.cases_with_findings(uow, batch.batch_id, sorted(FREEZING_CODES))
     if not found:
         return
     policy = await resolved_policy(uow, batch.received_on)
@@ -45,7 +45,7 @@ async def freeze_cases(uow: UnitOfWork, batch: Row[Any]) -> None:
     if policy.has("submission.freeze_days"):
         due_on = policy_working_days(policy).after(await uow.today(), policy.integer("submission.freeze_days"))
     held = [
-        await filing.add_hold(uow, one, kind=FROZEN, reason=f"{one.code}：{one.zh}", due_on=due_on) for one in found
+        await case_holds.add_hold(uow, one, kind=FROZEN, reason=f"{one.code}：{one.zh}", due_on=due_on) for one in found
     ]
     known = await events.codes_of_hospitals(uow, [batch.hospital_id])
     notices = [
@@ -67,10 +67,10 @@ async def release_case(
 
     async def effect(uow: UnitOfWork) -> Answer:
         await standing_case(uow, case_id)
-        held = await filing.open_hold(uow, case_id)
+        held = await case_holds.open_hold(uow, case_id)
         if held is None or held.kind != FROZEN:
             raise NotFound("该病例没有待核实的冻结。", "The case is not frozen.")
-        await filing.release(uow, held, told)
+        await case_holds.release(uow, held, told)
         await tell_hospital(uow, held.hospital_id, EventKind.CASE_RELEASED, "CaseHold", held.hold_id)
         return {"type": "CaseHold", "id": str(held.hold_id)}
 

@@ -26,6 +26,7 @@ from fenzhi.services.submission.national.message import canonical_line, decoded,
 from fenzhi.services.submission.parts import ReceivedPart, received_part
 from fenzhi.store.failpoints import failpoint
 from fenzhi.store.repositories import filing as store
+from fenzhi.store.repositories import settlement_records
 from fenzhi.store.repositories import submission as lists
 from fenzhi.store.session import UnitOfWork, new_id
 
@@ -47,7 +48,7 @@ async def gather_filed(platform: Platform, job: JobInHand) -> None:
         waiting = await store.waiting_lists(uow, hospital_id, GATHERED_MOST)
         result["lists"] = len(waiting)
         if waiting:
-            records = await store.newest_records(uow, hospital_id, [row.setl_id for row in waiting])
+            records = await settlement_records.newest_records(uow, hospital_id, [row.setl_id for row in waiting])
             paid = {row.setl_id: row.payers for row in records}
             batch_id, first = new_id(), waiting[0]
             part = await asyncio.to_thread(_part, platform, batch_id, waiting, paid)

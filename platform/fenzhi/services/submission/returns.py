@@ -24,6 +24,7 @@ from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.events.notices import tell_hospital
 from fenzhi.services.events.reminders import remind_of_hold
 from fenzhi.services.submission.filing import no_such_list, policy_of_today, reason_checked
+from fenzhi.store.repositories import case_holds
 from fenzhi.store.repositories import filing as store
 from fenzhi.store.session import UnitOfWork
 
@@ -95,14 +96,15 @@ async def holds(
     async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
         today = await uow.today()
         return [
-            _view(row, today) for row in await store.holds_after(uow, only_open=only_open, after=after, limit=limit)
+            _view(row, today)
+            for row in await case_holds.holds_after(uow, only_open=only_open, after=after, limit=limit)
         ]
 
 
 async def hold(platform: Platform, subject: Subject, hold_id: uuid.UUID) -> HoldView | None:
     """One hold of the scope (暂不结算记录). Raises: Forbidden."""
     async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
-        row = await store.hold_by_id(uow, hold_id)
+        row = await case_holds.hold_by_id(uow, hold_id)
         return None if row is None else _view(row, await uow.today())
 
 
@@ -118,7 +120,7 @@ async def return_case(
 
     async def effect(uow: UnitOfWork) -> Answer:
         case = await standing_case(uow, case_id)
-        if await store.open_hold(uow, case_id) is not None:
+        if await case_holds.open_hold(uow, case_id) is not None:
             raise CaseHeld(
                 "该病例已退回或冻结，正待处理。", "The case is returned or held already.",
                 hint="等待更正，或先撤销退回、解除冻结 / wait for the correction, or end what holds it first",
@@ -128,12 +130,12 @@ async def return_case(
         due_on = policy_working_days(policy).after(await uow.today(), days)
         if policy.has("submission.returns_most"):
             most = policy.integer("submission.returns_most")
-            if await store.returns_of(uow, case.hospital_id, case.setl_id) >= most:
+            if await case_holds.returns_of(uow, case.hospital_id, case.setl_id) >= most:
                 raise ReturnsUsedUp(
                     f"该清单已退回 {most} 次，不能再退回。", f"The list was returned {most} times, as often as policy allows.",
                     hint="按现有内容审核，或申请特例单议 / decide on what is there",
                 )  # fmt: skip
-        hold_id = await store.add_hold(uow, case, kind="returned", reason=told, due_on=due_on)
+        hold_id = await case_holds.add_hold(uow, case, kind="returned", reason=told, due_on=due_on)
         filed = await store.hold_list_of_case(uow, case_id)
         if filed is not None:
             following = moved(FiledState(filed.state), Step.RETURN)
@@ -150,9 +152,9 @@ async def return_case(
 
 async def standing_case(uow: UnitOfWork, case_id: uuid.UUID) -> Row[Any]:
     """A case that no correction has replaced (现行病例). Raises: CaseReplaced, NotFound."""
-    case = await store.standing_case(uow, case_id)
+    case = await case_holds.standing_case(uow, case_id)
     if case is None:
-        if await store.case_exists(uow, case_id):
+        if await case_holds.case_exists(uow, case_id):
             raise CaseReplaced(
                 "该病例已被更正后的清单替代。", "A corrected list has taken the place of this case.",
                 hint="对现行病例操作 / act on the case that stands now",
@@ -184,10 +186,10 @@ async def withdraw_return(
 
     async def effect(uow: UnitOfWork) -> Answer:
         await standing_case(uow, case_id)
-        held = await store.open_hold(uow, case_id)
+        held = await case_holds.open_hold(uow, case_id)
         if held is None or held.kind != "returned":
             raise NotFound("该病例没有待更正的退回。", "The case has no return that is open.")
-        await store.release(uow, held, told)
+        await case_holds.release(uow, held, told)
         filed = await store.hold_list_of_case(uow, case_id)
         if filed is not None and FiledState(filed.state) is FiledState.RETURNED:
             following = moved(FiledState.RETURNED, Step.WITHDRAW_RETURN)

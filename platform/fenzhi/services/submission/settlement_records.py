@@ -19,8 +19,7 @@ from fenzhi.rules.refusals import DataRefused, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.submission.filing import ring_for_gathering
 from fenzhi.services.submission.national.message import Number, decoded
-from fenzhi.store.repositories import filing as store
-from fenzhi.store.repositories import registry
+from fenzhi.store.repositories import registry, settlement_records
 from fenzhi.store.session import UnitOfWork
 
 RECORDS_MOST = 2_000
@@ -168,7 +167,9 @@ async def import_records(platform: Platform, subject: Subject, request: Request,
         added = going_on = 0
         for code, rows in sorted(by_hospital.items()):
             place = known[code]
-            earlier = {r.setl_id: r for r in await store.newest_records(uow, place.hospital_id, list(rows))}
+            earlier = {
+                r.setl_id: r for r in await settlement_records.newest_records(uow, place.hospital_id, list(rows))
+            }
             fresh = []
             for setl_id, payers in sorted(rows.items()):
                 digest = hashlib.sha256(msgspec.json.encode(payers, order="deterministic")).digest()
@@ -187,9 +188,9 @@ async def import_records(platform: Platform, subject: Subject, request: Request,
                         "imported_by": uuid.UUID(uow.scope.account_id) if uow.scope.account_id else None,
                     }
                 )
-            await store.add_records(uow, fresh)
+            await settlement_records.add_records(uow, fresh)
             added += len(fresh)
-            waited = await store.end_waiting(uow, place.hospital_id, list(rows))
+            waited = await settlement_records.end_waiting(uow, place.hospital_id, list(rows))
             going_on += waited
             if waited:
                 await ring_for_gathering(platform, uow, place.hospital_id)

@@ -12,8 +12,7 @@ from fenzhi.access.subject import Subject
 from fenzhi.rules.refusals import DataRefused, NotFound, Refusal
 from fenzhi.services.acts import Answer, Platform, Request, act
 from fenzhi.services.submission.national.signature import SECRET_LEAST, SignatureKind
-from fenzhi.store.repositories import filing as store
-from fenzhi.store.repositories import registry
+from fenzhi.store.repositories import national, registry
 from fenzhi.store.session import UnitOfWork, new_id
 
 
@@ -72,7 +71,7 @@ async def register_message_key(platform: Platform, subject: Subject, request: Re
         if hospital is None or hospital.area_id != uow.scope.area:
             raise NotFound("没有该机构。", "No such hospital.")
         message_key_id = new_id()
-        await store.add_message_key(
+        await national.add_message_key(
             uow,
             {
                 "area_id": hospital.area_id,

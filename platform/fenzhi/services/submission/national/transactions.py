@@ -44,6 +44,7 @@ from fenzhi.services.submission.national.signature import (
     signed_text,
 )
 from fenzhi.store.repositories import filing as store
+from fenzhi.store.repositories import national, settlement_records
 from fenzhi.store.session import UnitOfWork
 
 Output = dict[str, Any]
@@ -97,7 +98,7 @@ async def _check_signature(
         )  # fmt: skip
     check_window(message.inf_time, await uow.now())
     text, provider = signed_text(message.signed), PROVIDERS[kind]
-    for row in await store.message_keys(uow, await uow.today()):
+    for row in await national.message_keys(uow, await uow.today()):
         place = key_place(row.hospital_id, row.message_key_id)
         key = platform.keyring.unseal(row.area_id, row.key_id, row.sealed_secret, place)
         if row.signature == kind.value and provider.verify(text, key, message.signature):
@@ -231,7 +232,7 @@ async def look_up(
         if found is None or bytes(found.person_index) != platform.keyring.person_index(uow.scope.area, person_no):
             raise filing.no_such_list()
         kept = await store.text_of(uow, found.list_id, found.version)
-        records = await store.newest_records(uow, found.hospital_id, [setl_id])
+        records = await settlement_records.newest_records(uow, found.hospital_id, [setl_id])
     assert kept is not None
     await _witnessed(platform, subject, message, request_id, lists=[found])
     content = decoded(filing.opened_text(platform, kept))
@@ -314,8 +315,8 @@ async def checked(
             found = await store.lists_by_setl(uow, by_id)
         else:
             number, size = _page(rows[0])
-            found = await store.judged_between(uow, *_span(rows[0]), (number - 1) * size, size)
-        findings = await store.verdicts_of_lists(uow, found, 50 * ROWS_MOST)
+            found = await national.judged_between(uow, *_span(rows[0]), (number - 1) * size, size)
+        findings = await national.verdicts_of_lists(uow, found, 50 * ROWS_MOST)
     await _witnessed(platform, subject, message, request_id, lists=found)
     by_list: dict[tuple[uuid.UUID, str], list[Output]] = {}
     for one in findings:
@@ -343,7 +344,7 @@ async def counted(
     async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
         await _looked_up(platform, uow, message)
         by_state = await store.counts_by_state(uow, begin, end)
-        unfiled = await store.records_without_list(uow, begin, end)
+        unfiled = await national.records_without_list(uow, begin, end)
 
     def of(*states: FiledState) -> str:
         return str(sum(by_state.get(state.value, 0) for state in states))
@@ -391,7 +392,7 @@ async def grouped(
     frames: dict[tuple[str, date], ScoringFrame] = {}
     async with looking(platform, subject, Duty.READ_CASES) as uow:
         await _looked_up(platform, uow, message)
-        cases = await store.cases_of_month(uow, month, (number - 1) * size, size)
+        cases = await national.cases_of_month(uow, month, (number - 1) * size, size)
         for case in cases:
             key = (case.insurance, case.discharge_date)
             if key not in frames:
@@ -433,7 +434,7 @@ async def checked_by_month(
     month, (number, size) = _month(row), _page(row)
     async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
         await _looked_up(platform, uow, message)
-        found = await store.verdicts_of_month(uow, month, (number - 1) * size, size)
+        found = await national.verdicts_of_month(uow, month, (number - 1) * size, size)
     await _witnessed(platform, subject, message, request_id, rows=[(one.batch_id, one.row_no) for one in found])
     return {"data": [_finding(one) for one in found], "page_num": str(number), "page_size": str(size)}
 
