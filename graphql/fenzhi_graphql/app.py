@@ -53,6 +53,7 @@ from fenzhi_graphql.schema import FenzhiSchema, build_schema, masked
 from fenzhi_graphql.sign_in import SignIn
 from fenzhi_graphql.submission.national import national_routes
 from fenzhi_graphql.submission.rest import UPLOAD_MOST, submission_routes
+from fenzhi_graphql.turns import RequestTurns
 
 UPLOAD_PREFIXES = ("/v1/batches/", "/v1/code-tables/", "/v1/catalog-editions/", "/v1/nhsa/", "/v1/settlement-records")
 """Paths that take large bodies (上传路径)."""
@@ -192,7 +193,8 @@ def routes(cursor_key: bytes) -> list[Route]:
         request.state.kept_operation = request.app.state.operations.name_of(request.state.body["query"])
         view = free if is_developer else closed
         try:
-            response = await view.run(request)
+            async with request.app.state.turns.turn(request.state.subject.tenant):
+                response = await view.run(request)
         except HTTPException as exc:
             raise RequestRefused("请求无法执行。", exc.reason) from exc
         retry_after_s = getattr(request.state, "retry_after_s", None)
@@ -235,6 +237,7 @@ def application(
     app.state.platform = platform
     app.state.sign_in = SignIn(trust, platform, budgets)
     app.state.operations = operations or Operations()
+    app.state.turns = RequestTurns()
     return app
 
 
@@ -309,6 +312,7 @@ def create_app() -> Any:
                 settings.persisted_operations, trusted_only=settings.trusted_operations_only
             )
             OPERATION_NAMES.add(app.state.operations.names.values())
+            app.state.turns = RequestTurns()
             watch_connections(platform)
             with (
                 metrics_at("api", settings.metrics_host, settings.metrics_port),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 import uuid
 from collections.abc import Callable
 
@@ -13,6 +15,8 @@ from fenzhi.access.scope import DOORBELL_SCOPE, Scope
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.outbox import jobs
 from fenzhi.services.jobs.execution import JobInHand, jobs_waiting
+from fenzhi.services.submission.judging_turns import JudgingTurns
+from fenzhi_graphql.turns import RequestTurns
 from fenzhi_workers.jobs import HANDLERS
 from fenzhi_workers.worker import NightShift
 
@@ -81,6 +85,107 @@ async def test_the_last_free_slot_is_kept_for_who_has_nothing_under_way(
         finally:
             sweeping.cancel()
             await shift.drain(5)
+
+
+class Desk:
+    """Requests that last until they are let go, in the order in which they began."""
+
+    def __init__(self, turns: RequestTurns) -> None:
+        self.turns, self.begun = turns, list[str]()
+        self._ends = dict[str, asyncio.Event]()
+        self._tasks = dict[str, asyncio.Task[None]]()
+
+    async def ask(self, *names: str) -> None:
+        """Requests named by tenant and number, `A1`."""
+        for name in names:
+            self._ends[name] = asyncio.Event()
+            self._tasks[name] = asyncio.create_task(self._request(name))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self._ends[name].set()
+            await asyncio.wait_for(self._tasks[name], 5)
+        await asyncio.sleep(0)
+
+    async def break_off(self, name: str) -> None:
+        self._tasks[name].cancel()
+        await asyncio.wait({self._tasks[name]})
+
+    async def _request(self, name: str) -> None:
+        async with self.turns.turn(name[0]):
+            self.begun.append(name)
+            await self._ends[name].wait()
+
+
+async def test_the_last_place_at_the_api_is_kept_for_whom_nothing_runs() -> None:
+    now = [0.0]
+    desk = Desk(RequestTurns(at_once=4, clock=lambda: now[0]))
+    await desk.ask("A1", "A2", "A3", "A4", "A5")
+    assert desk.begun == ["A1", "A2", "A3"]
+    await desk.ask("B1", "B2", "C1")
+    assert desk.begun == ["A1", "A2", "A3", "B1"]
+    await desk.end("A1")
+    assert desk.begun[4:] == ["C1"]
+    # Whoever gives up leaves no hole, before its turn or at it.
+    await desk.break_off("A4")
+    await desk.end("C1", "B1", "A2", "A3")
+    assert desk.begun[5:] == ["B2", "A5"]
+    await desk.end("A5", "B2")
+    await desk.ask("A6", "A7", "A8")
+    assert desk.begun[7:] == ["A6", "A7", "A8"]
+
+
+async def test_beside_a_lighter_tenant_the_heavy_one_has_few_places() -> None:
+    now = [0.0]
+    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0]))
+    await desk.ask(*(f"A{n}" for n in range(7)))
+    assert len(desk.begun) == 7
+    now[0] = 2.0
+    await desk.ask(*(f"A{n}" for n in range(7, 20)))
+    await desk.end(*(f"A{n}" for n in range(3)))
+    assert desk.begun[7:] == ["A7", "A8", "A9"], "alone it has all places but one"
+    await desk.ask("B0")
+    now[0] = 2.1
+    await desk.end("B0")
+    await desk.end(*(f"A{n}" for n in range(3, 9)))
+    assert desk.begun[11:] == ["A10"], "one of its seven is left when the next may begin: two beside the lighter one"
+    now[0] = 4.0
+    await desk.end("A9")
+    assert desk.begun[12:] == [f"A{n}" for n in range(11, 17)], "the lighter one is asleep again"
+
+
+def test_who_had_least_is_judged_next() -> None:
+    turns, begun = JudgingTurns(), list[str]()
+    hold, held = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with turns.turn("large"):
+            held.set()
+            hold.wait(30)
+
+    def slices(tenant: str, wanted: int) -> None:
+        for _ in range(wanted):
+            with turns.turn(tenant):
+                begun.append(tenant)
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=first)]
+    threads[0].start()
+    assert held.wait(30)
+    for tenant, wanted in (("large", 5), ("large", 5), ("small", 3)):
+        threads.append(threading.Thread(target=slices, args=(tenant, wanted)))
+        threads[-1].start()
+    deadline = time.monotonic() + 30
+    while sum(turns.waiting().values()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.2)
+    hold.set()
+    for thread in threads:
+        thread.join(30)
+    assert begun == ["small"] * 3 + ["large"] * 10
+    assert not turns.waiting()
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -10,6 +10,8 @@ import dataclasses
 import msgspec
 import strawberry
 
+from fenzhi_graphql.submission.carried_input import CarriedFields, kept
+
 
 @strawberry.input(description="A diagnosis of a list (住院诊断).")
 class DiagnosisInput:
@@ -17,6 +19,7 @@ class DiagnosisInput:
     maindiag_flag: str = strawberry.field(description='"1" for the principal diagnosis, else "0" (主诊断标志).')
     diag_name: str | None = strawberry.field(default=None, description="Name (诊断名称).")
     adm_cond_type: str | None = strawberry.field(default=None, description="Condition on admission (入院病情).")
+    diag_type: str | None = kept("Kind of diagnosis", "诊断类别")
 
 
 @strawberry.input(description="A procedure of a list (手术操作).")
@@ -27,6 +30,16 @@ class ProcedureInput:
     oprn_oprt_begntime: str | None = strawberry.field(
         default=None, description="Begin, a date or date-time (开始时间)."
     )
+    oprn_oprt_endtime: str | None = kept("End, a date or date-time", "手术操作结束时间")
+    oprn_oprt_date: str | None = kept("Day, where the begin is not known", "手术操作日期")
+    oprn_oprt_type: str | None = kept("1 main, 2 other", "手术操作类别")
+    anst_way: str | None = kept("Anaesthesia, judged by Q07", "麻醉方式")
+    anst_begntime: str | None = kept("Begin of the anaesthesia", "麻醉开始时间")
+    anst_endtime: str | None = kept("End of the anaesthesia", "麻醉结束时间")
+    oper_dr_name: str | None = kept("Operating physician", "术者医师姓名")
+    oper_dr_code: str | None = kept("Code of the operating physician", "术者医师代码")
+    anst_dr_name: str | None = kept("Anaesthetist", "麻醉医师姓名")
+    anst_dr_code: str | None = kept("Code of the anaesthetist", "麻醉医师代码")
 
 
 @strawberry.input(description="What one fund paid (基金支付).")
@@ -39,10 +52,14 @@ class FundPaymentInput:
 class ChargeItemInput:
     med_chrgitm: str = strawberry.field(description="National code of the charge class (收费项目).")
     amt: str = strawberry.field(description="Amount in yuan as text (金额).")
+    claa_sumfee: str | None = kept("Class A in yuan", "甲类费用合计")
+    clab_amt: str | None = kept("Class B in yuan", "乙类金额")
+    fulamt_ownpay_amt: str | None = kept("Wholly paid by the person, yuan", "全自费金额")
+    oth_amt: str | None = kept("Other, yuan", "其他金额")
 
 
 @strawberry.input(description="One settlement list in national field names; amounts are yuan as text (结算清单).")
-class SettlementListInput:
+class SettlementListInput(CarriedFields):
     setl_id: str = strawberry.field(description="Settlement id (结算号).")
     fixmedins_code: str = strawberry.field(description="Institution code (机构编号).")
     insutype: str = strawberry.field(description="Insurance type, such as 310 (险种类型).")

@@ -32,7 +32,8 @@ async def message(request: Request) -> Response:
         body = await request.body()
         given = read_message(body, infno)
         msgid = given.msgid
-        output = await carry_out(request.app.state.platform, subject, given, body, request.state.request_id)
+        async with request.app.state.turns.turn(subject.tenant):
+            output = await carry_out(request.app.state.platform, subject, given, body, request.state.request_id)
         return _json(answer(msgid, received, output), 200, {})
     except DataRefused as exc:
         return _json(answer(msgid, received, None, exc.refusals), 200, {})

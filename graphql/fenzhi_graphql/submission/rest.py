@@ -98,16 +98,18 @@ async def put_part(request: Request) -> Response:
     batch_id, number = _place(request)
     await parts.may_receive(platform, subject, batch_id, number)
     digest = _stated_digest(request)
-    kept = await parts.put_part(
-        platform,
-        subject,
-        batch_id,
-        number,
-        await _whole_body(request),
-        encoding=request.headers.get("content-encoding", ""),
-        sha256=digest,
-        media_type=request.headers.get("content-type", ""),
-    )
+    content = await _whole_body(request)
+    async with request.app.state.turns.turn(subject.tenant):
+        kept = await parts.put_part(
+            platform,
+            subject,
+            batch_id,
+            number,
+            content,
+            encoding=request.headers.get("content-encoding", ""),
+            sha256=digest,
+            media_type=request.headers.get("content-type", ""),
+        )
     body = {
         "part": kept.part_no,
         "bytes": kept.size,

@@ -22,9 +22,10 @@ import httpx
 import msgspec
 
 from fenzhi.access.roles import Role
-from fenzhi.cli.bench_submission import cpu_seconds, peak_memory, set_up
+from fenzhi.cli.bench_submission import cpu_seconds, set_up
 from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.process_memory import peak_memory
 from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.synthetic.full_lists import full, national_input
 from fenzhi.cli.synthetic.lists import settlement_lists
@@ -50,9 +51,9 @@ def bench_national(cases: int, seed: int, rate: int = 300) -> dict[str, object]:
     settings = Settings(state_dir=folder / "state", api_port=0)
     try:
         status = start_detached(settings, say=lambda _zh, _en: None)
-        with peak_memory(status) as peak:
+        with peak_memory(status) as peaks:
             report = asyncio.run(_measure(settings, status, cases, seed, rate))
-        return {**report, "peak_rss_mb": peak[0] // 1024}
+        return {**report, **peaks.report()}
     finally:
         stop_platform(settings.state_dir)
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,11 +12,10 @@ import datetime as dt
 import hashlib
 import shutil
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +30,7 @@ from fenzhi.cli.backup.take import embedded_administrator
 from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import catalog, onboarding, submission
 from fenzhi.cli.flow.client import Cast
+from fenzhi.cli.process_memory import peak_memory
 from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.synthetic.full_lists import full_lines
 from fenzhi.cli.synthetic.lists import history, settlement_lists
@@ -49,7 +49,6 @@ AT_ONCE = 4
 FIRST_LISTS = 500
 MERGED = ("intake_row", "verdict", "inpatient_case", "case_personal", "list_key")
 """What a batch of lists becomes (判定结果各表)."""
-_SAMPLE_S = 0.5
 _RESULT = """
 select h.code, r.row_no, r.setl_id, r.version, r.outcome, array_to_string(r.refusal_codes, ',') as codes,
   encode(c.digest, 'hex') as digest, c.total_fen, c.settlement_month, s.new_case_id is not null as superseded
@@ -64,7 +63,7 @@ where r.area_id = $1 order by h.code, r.row_no
 def bench_submission(cases: int, seed: int) -> dict[str, object]:
     """Submit synthetic lists to a platform of its own and report the speed (上报压测).
 
-    Answers cases, seed, seconds, per_s, peak_rss_mb (this process, servers, API and worker together), result_sha256 (same for the same
+    Answers cases, seed, seconds, per_s, process_rss_mb, peak_rss_mb (all processes together), result_sha256 (same for the same
     cases and seed), floors, ratios, includes. Raises: Conflict when the platform does not start; InvariantBroken when a row is lost.
     """
     folder = Path(tempfile.mkdtemp(prefix="fenzhi-bench-"))
@@ -72,9 +71,10 @@ def bench_submission(cases: int, seed: int) -> dict[str, object]:
     settings = Settings(state_dir=folder / "state", api_port=0)
     try:
         status = start_detached(settings, say=lambda _zh, _en: None)
-        with peak_memory(status) as peak:
+        with peak_memory(status) as peaks:
             report = asyncio.run(_measure(settings, status, folder, cases, seed))
-        return {**report, "peak_rss_mb": peak[0] // 1024} | {"includes": report["includes"]}
+        includes = report.pop("includes")
+        return {**report, **peaks.report(), "includes": includes}
     finally:
         stop_platform(settings.state_dir)
         shutil.rmtree(folder, ignore_errors=True)
@@ -275,44 +275,3 @@ async def _result(database: Database, plan: ProvincePlan) -> tuple[int, str]:
         for batch in found.to_batches(max_chunksize=10_000):
             digest.update(msgspec.json.encode(batch.to_pydict(), order="deterministic"))
     return rows, digest.hexdigest()
-
-
-@contextmanager
-def peak_memory(status: PlatformStatus) -> Iterator[list[int]]:
-    """The largest memory of all our processes together while the block runs (内存峰值). Units: KiB, shared pages counted once."""
-    peak, stop = [0], threading.Event()
-
-    def watch() -> None:
-        while not stop.is_set():
-            peak[0] = max(peak[0], sum(_resident(pid) for pid in _family(set(status.pids.values()))))
-            stop.wait(_SAMPLE_S)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def _family(roots: set[int]) -> set[int]:
-    """This process, the roots, and all their descendants."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError, IndexError, ValueError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-    me = int(Path("/proc/self").resolve().name)
-    found = {me, *roots}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found & (parents.keys() | {me})
-
-
-def _resident(pid: int) -> int:
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return 0

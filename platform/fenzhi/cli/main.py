@@ -352,6 +352,10 @@ class SubmissionMode(StrEnum):
 
     BULK = "bulk"
     NATIONAL = "national"
+    FILE = "file"
+    """One file of one hospital (单个文件)."""
+    FILES = "files"
+    """Many files at once, and what a small hospital notices of a large one (多文件并发与公平)."""
 
 
 @app.command()
@@ -371,6 +375,7 @@ def bench(
         SubmissionMode, typer.Option("--mode", help="How lists are submitted; for submission only.")
     ] = SubmissionMode.BULK,
     rate: Annotated[int, typer.Option("--rate", min=1, help="Messages a second in mode national.")] = 300,
+    files: Annotated[int, typer.Option("--files", min=2, max=1000, help="Files at once in mode files.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Measure one thing beside its floors, in one run (性能测量)."""
@@ -381,6 +386,8 @@ def bench(
         name += "_stored" if source is BenchSource.DATABASE else ""
     elif subject is BenchSubject.SUBMISSION and mode is SubmissionMode.NATIONAL:
         name, more["rate"] = "national", rate
+    elif subject is BenchSubject.SUBMISSION and mode in (SubmissionMode.FILE, SubmissionMode.FILES):
+        name, more["files"] = "files", files if mode is SubmissionMode.FILES else 1
     module = importlib.import_module(f"fenzhi.cli.bench_{name}")
     report: dict[str, object] = getattr(module, f"bench_{name}")(cases, seed, **more)
     if as_json:

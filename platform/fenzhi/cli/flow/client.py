@@ -81,9 +81,15 @@ class Actor:
         raise ApiUnreachable("接口不可达。", f"The API does not answer {method} {path}.")
 
     async def raw(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The whole answer to a GraphQL document."""
-        response = await self.send("POST", "/graphql", json={"query": query, "variables": dict(variables or {})})
-        answer: dict[str, Any] = response.json()
+        """The whole answer to a GraphQL document, asked again for a while where the platform is busy."""
+        for attempt in range(_TRIES):
+            response = await self.send("POST", "/graphql", json={"query": query, "variables": dict(variables or {})})
+            answer: dict[str, Any] = response.json()
+            codes = {one.get("extensions", {}).get("code") for one in answer.get("errors") or ()}
+            if codes != {"UNAVAILABLE"}:
+                break
+            # The platform is busy or its database away: the same request again does no harm, a change has its key.
+            await asyncio.sleep(0.3 * 2**attempt)
         return answer
 
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from fenzhi.services.submission.gather import settle_filed
 from fenzhi.services.submission.judge_history import RULE as HISTORY_RULE
 from fenzhi.services.submission.judge_history import judge_history
 from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
+from fenzhi.services.submission.judging_turns import OF_THIS_PROCESS, SLICE_ROWS
 from fenzhi.services.submission.parse_part import ParsedRow
 from fenzhi.services.submission.part_formats import rows_of_part
 from fenzhi.services.submission.parts import part_content
@@ -112,6 +113,7 @@ async def _judge_lists(
         batch_id=found.batch_id,
         submitted_at=found.sealed_at,
         tally=tally,
+        tenant=job.claimed.tenant,
     )
     await store.open_staging(uow, (intake_row, verdict, *_COUNTED))
     first_row = 0
@@ -119,7 +121,7 @@ async def _judge_lists(
     for number in numbers:
         content = await part_content(platform, uow, found, number)
         rows, span = await asyncio.to_thread(rows_of_part, content)
-        while chunk := await asyncio.to_thread(_next_chunk, rows):
+        while chunk := await asyncio.to_thread(_next_chunk, rows, job.claimed.tenant):
             known = await _known(uow, found.hospital_id, chunk)
             await _stage(uow, await asyncio.to_thread(judge.judge, chunk, known, number, first_row))
         first_row += span
@@ -144,13 +146,15 @@ async def _judge_lists(
     return tally.answer(), "refused" if reason else "judged"
 
 
-def _next_chunk(rows: Iterator[ParsedRow]) -> list[ParsedRow]:
+def _next_chunk(rows: Iterator[ParsedRow], tenant: str) -> list[ParsedRow]:
     chunk: list[ParsedRow] = []
     faults = 0
-    for row in islice(rows, CHUNK_ROWS):
-        chunk.append(row._replace(raw=b""))
-        faults += len(row.faults)
-        if faults > FAULTS_MOST:
+    while len(chunk) < CHUNK_ROWS and faults <= FAULTS_MOST:
+        with OF_THIS_PROCESS.turn(tenant):
+            read = [row._replace(raw=b"") for row in islice(rows, SLICE_ROWS)]
+        chunk += read
+        faults += sum(len(row.faults) for row in read)
+        if len(read) < SLICE_ROWS:
             break
     return chunk
 

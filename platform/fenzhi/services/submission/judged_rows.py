@@ -19,6 +19,7 @@ from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.rules.submission.verdict import Verdict, deciding
 from fenzhi.rules.submission.verdict_texts import verdict
 from fenzhi.services.submission.check_book import Submitter
+from fenzhi.services.submission.judging_turns import OF_THIS_PROCESS, SLICE_ROWS
 from fenzhi.services.submission.parse_part import ParsedRow
 from fenzhi.store.keyring import Keyring
 from fenzhi.store.session import new_id
@@ -103,12 +104,16 @@ class ListJudge:
     batch_id: uuid.UUID
     submitted_at: datetime
     tally: Tally
+    tenant: str = ""
+    """For whom the rows are judged: tenants take turns (租户)."""
 
     def judge(self, rows: Sequence[ParsedRow], known: KnownLists, part_no: int, first_row: int) -> JudgedChunk:
         """Judge rows in order (判定一段): each row is held against the stored lists and all rows before it."""
         out = JudgedChunk()
-        for row in rows:
-            self._judge_row(out, row, known, part_no, first_row + row.row_no)
+        for begin in range(0, len(rows), SLICE_ROWS):
+            with OF_THIS_PROCESS.turn(self.tenant):
+                for row in rows[begin : begin + SLICE_ROWS]:
+                    self._judge_row(out, row, known, part_no, first_row + row.row_no)
         return out
 
     def _judge_row(self, out: JudgedChunk, row: ParsedRow, known: KnownLists, part_no: int, row_no: int) -> None:
