@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable
 from datetime import date
 from enum import Enum
 
 import strawberry
 
-from fenzhi.services.acts import Answer, as_id
+from fenzhi.access.subject import Subject
+from fenzhi.services.acts import Answer, Platform, Request, as_id
 from fenzhi.services.submission import filing, freezing, returns
 from fenzhi.services.submission.national.keys import NewMessageKey, register_message_key
 from fenzhi.services.submission.national.signature import SignatureKind
@@ -101,8 +103,31 @@ def _list_id(given: str) -> uuid.UUID:
     return as_id(key_of(given, "FiledList", "filedList"), "filedList")
 
 
-def _case_id(given: str) -> uuid.UUID:
-    return as_id(key_of(given, "InpatientCase", "inpatientCase"), "inpatientCase")
+ListStep = Callable[[Platform, Subject, Request, uuid.UUID], Awaitable[Answer]]
+CaseAct = Callable[[Platform, Subject, Request, uuid.UUID, str], Awaitable[Answer]]
+
+
+async def _step(info: Info, input: FiledListStepInput, operation: str, step: ListStep) -> FiledListPayload:
+    context = info.context
+
+    async def act() -> Answer:
+        list_id = _list_id(input.filed_list)
+        request = context.request(operation, input.idempotency_key, {"list": str(list_id)})
+        return await step(context.platform, context.subject, request, list_id)
+
+    return await _list(info, *await answered(act()))
+
+
+async def _case_act(info: Info, input: CaseReturnInput, operation: str, step: CaseAct) -> CaseHoldPayload:
+    context = info.context
+
+    async def act() -> Answer:
+        case_id = as_id(key_of(input.inpatient_case, "InpatientCase", "inpatientCase"), "inpatientCase")
+        order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
+        request = context.request(operation, input.idempotency_key, order)
+        return await step(context.platform, context.subject, request, case_id, input.reason)
+
+    return await _hold(info, *await answered(act()))
 
 
 @strawberry.type
@@ -136,81 +161,36 @@ class FilingMutation:
 
     @strawberry.mutation(description="Submit a filed list for its checks (提交). Role: hospital_submitter.")
     async def filed_list_submit(self, info: Info, input: FiledListStepInput) -> FiledListPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            list_id = _list_id(input.filed_list)
-            request = context.request("filedListSubmit", input.idempotency_key, {"list": str(list_id)})
-            return await filing.submit_list(context.platform, context.subject, request, list_id)
-
-        return await _list(info, *await answered(act()))
+        return await _step(info, input, "filedListSubmit", filing.submit_list)
 
     @strawberry.mutation(description="Take a list back to a draft (撤回). Role: hospital_submitter.")
     async def filed_list_take_back(self, info: Info, input: FiledListStepInput) -> FiledListPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            list_id = _list_id(input.filed_list)
-            request = context.request("filedListTakeBack", input.idempotency_key, {"list": str(list_id)})
-            return await filing.take_list_back(context.platform, context.subject, request, list_id)
-
-        return await _list(info, *await answered(act()))
+        return await _step(info, input, "filedListTakeBack", filing.take_list_back)
 
     @strawberry.mutation(
         description="Pass a checked list, where bureaus review every list (审核通过). Role: county_auditor, city_settlement_clerk."
     )
     async def filed_list_pass(self, info: Info, input: FiledListStepInput) -> FiledListPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            list_id = _list_id(input.filed_list)
-            request = context.request("filedListPass", input.idempotency_key, {"list": str(list_id)})
-            return await returns.pass_list(context.platform, context.subject, request, list_id)
-
-        return await _list(info, *await answered(act()))
+        return await _step(info, input, "filedListPass", returns.pass_list)
 
     @strawberry.mutation(
         description="Return a case to its hospital for correction; it enters no run meanwhile (退回). "
         "Role: county_auditor, city_settlement_clerk."
     )
     async def case_return(self, info: Info, input: CaseReturnInput) -> CaseHoldPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            case_id = _case_id(input.inpatient_case)
-            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
-            request = context.request("caseReturn", input.idempotency_key, order)
-            return await returns.return_case(context.platform, context.subject, request, case_id, input.reason)
-
-        return await _hold(info, *await answered(act()))
+        return await _case_act(info, input, "caseReturn", returns.return_case)
 
     @strawberry.mutation(
         description="Take a return back: the case counts again as it is (撤销退回). Role: county_auditor, city_settlement_clerk."
     )
     async def case_return_withdraw(self, info: Info, input: CaseReturnInput) -> CaseHoldPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            case_id = _case_id(input.inpatient_case)
-            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
-            request = context.request("caseReturnWithdraw", input.idempotency_key, order)
-            return await returns.withdraw_return(context.platform, context.subject, request, case_id, input.reason)
-
-        return await _hold(info, *await answered(act()))
+        return await _case_act(info, input, "caseReturnWithdraw", returns.withdraw_return)
 
     @strawberry.mutation(
         description="Release a case that a finding froze: it counts again as it is (解除冻结). Role: county_auditor, city_settlement_clerk."
     )
     async def case_release(self, info: Info, input: CaseReturnInput) -> CaseHoldPayload:
-        context = info.context
-
-        async def act() -> Answer:
-            case_id = _case_id(input.inpatient_case)
-            order: dict[str, object] = {"case": str(case_id), "reason": input.reason}
-            request = context.request("caseRelease", input.idempotency_key, order)
-            return await freezing.release_case(context.platform, context.subject, request, case_id, input.reason)
-
-        return await _hold(info, *await answered(act()))
+        return await _case_act(info, input, "caseRelease", freezing.release_case)
 
     @strawberry.mutation(
         description="Register what a hospital signs its national messages with (登记报文签名密钥). Role: city_settlement_clerk."
