@@ -201,10 +201,9 @@ class UnitOfWork:
             raise ValueError("the area is not of this province")
         self.scope = replace(outer, role=DatabaseRole.WORKER, area_id=area_id, area_ids=())
         await _enter(self.connection, self.scope)
-        try:
-            yield
-        finally:
-            self.scope = outer
+        yield
+        # What breaks inside leaves the transaction as it is, in the area and with its scope: it can only be rolled back.
+        self.scope = outer
         await _enter(self.connection, outer)
 
     def after_commit(self, act: Callable[[], Awaitable[None]]) -> None:
