@@ -157,7 +157,7 @@ async def test_the_same_manifest_gives_the_same_bytes(pool: Pool) -> None:
     started = await pool.start("QUARTER", 1)
     run_id = key_of(started["run"]["id"])
     async with pool.world.platform.database.unit_of_work(pool.scope) as uow:
-        frozen = await freeze(pool.world.platform.database, uow, run_id)
+        frozen = await freeze(uow, run_id)
     results = []
     for threads, batch_rows in ((1, 500_000), (2, 5), (2, 1)):
         order = list(range(frozen.cases.num_rows))
@@ -196,7 +196,7 @@ async def test_a_worker_that_comes_second_records_nothing(pool: Pool) -> None:
     run_id = key_of(started["run"]["id"])
     database = pool.world.platform.database
     async with database.unit_of_work(pool.scope) as uow:
-        frozen = await freeze(database, uow, run_id)
+        frozen = await freeze(uow, run_id)
     with Engine() as engine:
         computed = statements.compute(frozen, engine)
     await pool.world.work_off()

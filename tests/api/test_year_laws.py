@@ -209,7 +209,7 @@ async def test_a_frozen_year_gives_the_same_bytes_in_any_process(pool: Pool, tmp
     for zone in ("Asia/Shanghai", "America/St_Johns"):
         async with database.unit_of_work(pool.scope) as uow:
             await uow.execute(text(f"set local timezone = '{zone}'"))
-            frozen = await freeze(database, uow, key_of(started["run"]["id"]))
+            frozen = await freeze(uow, key_of(started["run"]["id"]))
         manifests.append(frozen.manifest_sha256.hex())
     (tmp_path / "frozen").write_bytes(pickle.dumps(frozen))
     said = set()
@@ -240,7 +240,7 @@ async def test_two_versions_of_a_worker_make_one_year(pool: Pool, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(freezing, "RULES_VERSION", "0.0.1")
         async with database.unit_of_work(pool.scope) as uow:
-            older = await freeze(database, uow, run_id)
+            older = await freeze(uow, run_id)
     with Engine() as engine:
         computed = statements.compute(older, engine)
 

@@ -208,7 +208,7 @@ async def _group_pool(database: Database, pool: StoredPool, year: int) -> uuid.U
             },
         )
     async with database.unit_of_work(pool.scope) as uow:
-        frozen = await freeze(database, uow, run_id)
+        frozen = await freeze(uow, run_id)
     rows = await asyncio.to_thread(_graded, frozen)
     if rows.num_rows != pool.cases:
         raise InvariantBroken("every stored case is grouped once", account=pool.city, detail=str(rows.num_rows))

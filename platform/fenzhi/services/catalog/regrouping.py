@@ -205,7 +205,7 @@ async def _pool(
 ) -> _Pool | None:
     insurance, pool_scope, year = pool
     months = (SettlementMonth(year, 1), SettlementMonth(year, 12))
-    cases = await cases_of_pool(database, uow, pool, months, known)
+    cases = await cases_of_pool(uow, pool, months, known)
     if cases.num_rows == 0:
         return None
     policy = await resolved_policy(uow, policy_on, insurance=insurance)

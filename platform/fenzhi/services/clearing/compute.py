@@ -64,7 +64,7 @@ def _said(exc: FenzhiError | InvariantBroken) -> str:
 
 async def _compute(job: JobInHand, run_id: uuid.UUID) -> None:
     async with job.reading() as uow:
-        frozen = await freeze(job.platform.database, uow, run_id)
+        frozen = await freeze(uow, run_id)
     failpoint("clearing.after_freeze")
     await job.progress(1, _STEPS)
     computed = await asyncio.to_thread(_in_engine, job.platform, frozen)

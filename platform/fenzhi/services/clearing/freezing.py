@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Row
+import pyarrow.compute as pc
+from sqlalchemy import Row, text
 
 from fenzhi.rules.clearing.out_of_area import price_of_local_pool
 from fenzhi.rules.clearing.quarterly import QuarterMode
@@ -30,11 +31,30 @@ from fenzhi.services.clearing.runs import RunKind, local_pool, local_run
 from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, load_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
-from fenzhi.store.bulk import read_arrow
+from fenzhi.services.scoring.adjusting import adjusts_scores
+from fenzhi.store.columns_read import Kind, in_order_of, read_columns, uuid_texts
 from fenzhi.store.repositories import catalog, clearing, fund, point_value, registry
 from fenzhi.store.repositories.fund import Pool
-from fenzhi.store.session import Database, UnitOfWork
+from fenzhi.store.session import UnitOfWork
 
+_READ_AT_ONCE = 400_000
+_CASE_COLUMNS = {
+    "case_id": (Kind.UUID, "c.case_id"),
+    "hospital_id": (Kind.INT32, "c.hospital_id"),
+    "settlement_month": (Kind.INT32, "c.settlement_month"),
+    "discharge_date": (Kind.DATE, "c.discharge_date"),
+    "principal_diagnosis": (Kind.TEXT, "coalesce(c.diagnoses[1], '')"),
+    "procedures": (Kind.TEXTS, "c.procedures"),
+    "total_fen": (Kind.INT64, "c.total_fen"),
+    "basic_fund_fen": (Kind.INT64, "c.basic_fund_fen"),
+    "los_days": (Kind.INT32, "c.los_days"),
+    "digest": (Kind.DIGEST, "c.digest"),
+}
+_FACTS = {
+    "age_days": (Kind.INT32, "c.age_days"),
+    "birth_weight_g": (Kind.MAYBE_INT32, "c.birth_weight_g"),
+    "discharge_way": (Kind.MAYBE_TEXT, "c.discharge_way"),
+}
 _READ_BUDGET_VALUE = frozenset({PointValueMethod.BUDGET, PointValueMethod.CORRIDOR})
 
 
@@ -105,7 +125,7 @@ class FrozenRun:
         return sha256(self.manifest)
 
 
-async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
+async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
     """Read and pin everything one run needs (冻结).
 
     Raises: NotFound, Conflict RUN_STATE when the run is not computing; NoCases; BUDGET_NOT_APPROVED, POINT_VALUE_NOT_APPROVED;
@@ -123,7 +143,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     _refuse_unsupported(kind, policy)
     months = _months(run, kind, policy)
     as_known_at = await uow.now()
-    cases = await cases_of_pool(database, uow, pool, months, as_known_at)
+    cases = await cases_of_pool(uow, pool, months, as_known_at, facts=adjusts_scores(policy))
     if cases.num_rows == 0:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
     local = local_pool(pool)
@@ -136,7 +156,7 @@ async def freeze(database: Database, uow: UnitOfWork, run_id: uuid.UUID) -> Froz
     published = list(await clearing.runs_of_pool(uow, pool, ("published",)))
     position = await position_among(uow, run, policy, published)
     if kind is RunKind.QUARTER and run.period > 1 and not _is_cumulative(policy):
-        await _refuse_late(database, uow, run, pool, codes, as_known_at)
+        await _refuse_late(uow, run, pool, codes, as_known_at)
     deductions = await fund.deductions_of_pool(uow, pool, [month.month for month in months])
     payments = await _payments(uow, run, kind, pool, policy, position)
     budget_id, fund_fen, budget_part = None, None, None
@@ -340,26 +360,26 @@ def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[Settl
 
 
 async def cases_of_pool(
-    database: Database, uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime
+    uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime, *, facts: bool = True
 ) -> pa.Table:
-    """The pool's cases of these months as known at a moment: no version that a later one has replaced by then, none held."""
+    """The pool's cases of these months as known at a moment, in order of case id: no version that a later one has replaced by then, none
+    held. `facts`: with what only some policies look at (age, birth weight, way of discharge).
+    """
     insurance, pool_scope, _ = pool
     first, last = (month.year * 100 + month.month for month in (months[0], months[-1]))
+    wanted = dict(_CASE_COLUMNS)
     # Only editions with layers and subtypes look at other diagnoses; plain ones are spared the reading.
-    others = "c.diagnoses[2:]" if await catalog.asks_for_others(uow) else "array[]::text[]"
+    if await catalog.asks_for_others(uow):
+        wanted |= {"other_diagnoses": (Kind.TEXTS, "c.diagnoses[2:]"), **_FACTS}
+    elif facts:
+        wanted |= _FACTS
     known = f"'{as_known_at.isoformat()}'::timestamptz"
-    # Literals, not parameters, so that the answer comes by COPY; each is a number, a known word or a timestamp of ours.
-    return await read_arrow(
-        database,
-        uow.scope,
+    # Literals, each a number, a known word or a timestamp of ours.
+    pooled = f"c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'"
+    sources = [
         f"""
-        select c.case_id::text as case_id, c.hospital_id, c.settlement_month, c.discharge_date,
-               c.diagnoses[1] as principal_diagnosis, c.procedures, c.total_fen, c.basic_fund_fen,
-               c.other_funds_fen + c.account_fen + c.cash_fen as patient_fen, c.los_days, c.digest,
-               {others} as other_diagnoses, c.age_days, c.birth_weight_g, c.discharge_way
           from inpatient_case c
-         where c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'
-           and c.settlement_month between {first} and {last} and c.submitted_at <= {known}
+         where {pooled} and c.settlement_month between {begin} and {end} and c.submitted_at <= {known}
            and not exists (select from case_supersession s
                             where s.area_id = c.area_id and s.old_case_id = c.case_id and s.recorded_at <= {known})
            and not exists (select from case_hold h
@@ -367,12 +387,34 @@ async def cases_of_pool(
                               and not exists (select from case_release e
                                                where e.area_id = h.area_id and e.hold_id = h.hold_id
                                                  and e.recorded_at <= {known}))
-        """,
+        """
+        for begin, end in await _spans(uow, pooled, first, last)
+    ]
+    found = in_order_of(await read_columns(uow, wanted, sources), "case_id")
+    paid_by_others = pc.subtract(found["total_fen"], found["basic_fund_fen"])
+    found = found.append_column("patient_fen", paid_by_others)
+    return found.set_column(found.column_names.index("case_id"), "case_id", uuid_texts(found["case_id"]))
+
+
+async def _spans(uow: UnitOfWork, pooled: str, first: int, last: int) -> list[tuple[int, int]]:
+    """All months from first to last in spans of some hundred thousand cases, each of which the server puts together (分段读取)."""
+    counted = await uow.rows(
+        text(
+            f"select c.settlement_month as month, count(*) as cases from inpatient_case c where {pooled}"
+            f" and c.settlement_month between {first} and {last} group by 1 order by 1"
+        )
     )
+    spans: list[tuple[int, int]] = []
+    begin, held = first, 0
+    for row in counted:
+        if held and held + row.cases > _READ_AT_ONCE:
+            spans.append((begin, row.month - 1))
+            begin, held = row.month, 0
+        held += row.cases
+    return [*spans, (begin, last)]
 
 
 async def _refuse_late(
-    database: Database,
     uow: UnitOfWork,
     run: Row[Any],
     pool: Pool,
@@ -381,7 +423,7 @@ async def _refuse_late(
 ) -> None:
     """A quarter standing alone counts only its own months: earlier months must be as their own quarters froze them."""
     months = SettlementQuarter(run.year, run.period - 1).months_to_date
-    now = case_set(await cases_of_pool(database, uow, pool, months, as_known_at), codes)["leaves"]
+    now = case_set(await cases_of_pool(uow, pool, months, as_known_at, facts=False), codes)["leaves"]
     then = [
         leaf
         for row in await clearing.runs_of_pool(uow, pool, ("published",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -244,8 +245,16 @@ async def _factors(
     place_of: dict[HospitalFactor, int] = {}
     factor_of: dict[tuple[int, date], int] = {}
     withheld: dict[tuple[int, date], str] = {}
+    changes: dict[int, list[date]] = {}
+    # Between two days on which something of a hospital changes, every day says the same.
+    said: dict[tuple[int, int], tuple[HospitalFactor | None, str, Withheld | None]] = {}
     for hospital, day in asked:
-        factor, _document, reason = terms.on(hospital, day, earliest=earliest)
+        if hospital not in changes:
+            changes[hospital] = terms.days_of_change(hospital)
+        span = (hospital, bisect_right(changes[hospital], day))
+        if span not in said:
+            said[span] = terms.on(hospital, day, earliest=earliest)
+        factor, _document, reason = said[span]
         if factor is None or reason is not None:
             withheld[hospital, day] = str(reason)
             continue

@@ -35,6 +35,15 @@ from fenzhi.rules.scoring.case_adjustment import (
 from fenzhi.rules.scoring.score_case import BlankGroup
 
 T = TypeVar("T")
+_LOOK_AT_FACTS = (
+    "scoring.auxiliary_rules",
+    "scoring.cci_categories",
+    "scoring.age_factors",
+    "scoring.complexity_method",
+    "scoring.tcm_groups",
+    "scoring.model_groups",
+    "scoring.new_technologies",
+)
 _STACKING = "scoring.model_group_stacking"
 
 
@@ -87,6 +96,11 @@ def adjustment_rules_of(policy: ResolvedPolicy, subtypes: Sequence[SubtypeRow | 
         technologies=_rows(policy, "scoring.new_technologies", _technology),
         technology_cap=cap,
     )
+
+
+def adjusts_scores(policy: ResolvedPolicy) -> bool:
+    """May a choice of scoring.* look at more of a case than its group and cost (是否须读取年龄等事实)?"""
+    return any(policy.has(key) for key in _LOOK_AT_FACTS)
 
 
 def blank_group_of(policy: ResolvedPolicy, references: ReferenceCosts) -> BlankGroup | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -180,6 +180,15 @@ class HospitalTerms:
         factor = HospitalFactor(level.level, coefficient.coefficient)
         covered = earliest or any(a.valid_from <= day <= a.valid_to for a in self.agreements.get(hospital, ()))
         return factor, coefficient.document, None if covered else Withheld.NO_AGREEMENT
+
+    def days_of_change(self, hospital: int) -> list[date]:
+        """The days from which anything of a hospital is otherwise than the day before, rising (变化日)."""
+        days = {row.effective_from for row in (*self.levels.get(hospital, ()), *self.coefficients.get(hospital, ()))}
+        for row in self.agreements.get(hospital, ()):
+            days.add(row.valid_from)
+            if row.valid_to < date.max:
+                days.add(row.valid_to + timedelta(days=1))
+        return sorted(days)
 
 
 async def hospital_terms(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from io import BytesIO
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from fenzhi.store.copy_rows import copy_rows
+from fenzhi.store.copy_rows import copy_parts
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork, new_id
@@ -22,7 +21,6 @@ from fenzhi.store.tables.jobs import job
 from fenzhi.store.tables.registry import county, hospital, pooling_area
 from fenzhi.store.tables.submission import inpatient_case
 
-_COPY_ROWS = 200_000
 LIVE = ("computing", "computed", "issued", "approved", "published")
 _LIVE_SQL = "state in ('computing', 'computed', 'issued', 'approved', 'published')"
 
@@ -297,23 +295,21 @@ async def write_cases(uow: UnitOfWork, run_id: uuid.UUID, cases: pa.Table) -> No
     raw = await uow.connection.get_raw_connection()
     driver: Any = raw.driver_connection
     same: dict[str, int | uuid.UUID] = {"area_id": uow.scope.area, "run_id": run_id}
-    async for columns, rows in _copied(cases.drop_columns([one for one in same if one in cases.column_names]), same):
-        # Rows of a table made in this very transaction need not be frozen later.
-        await driver.copy_to_table(name, source=BytesIO(rows), columns=columns, format="binary", freeze=True)
+    # A column without any value is left to be missing.
+    told = [one for one in cases.column_names if one not in same and cases[one].null_count < max(1, cases.num_rows)]
+    columns, parts = copy_parts(cases.select(told), ("case_id",), same)
+    # Rows of a table made in this very transaction need not be frozen later.
+    await driver.copy_to_table(name, source=_in_turn(parts), columns=columns, format="binary", freeze=True)
+    # Several processes on one small table cost more than they save: rows stand in the order of the first index already.
+    await uow.scalar(text("select set_config('max_parallel_maintenance_workers', '0', true)"))
     await uow.scalar(text("select fenzhi_attach_run_table(:area, cast(:run as uuid))"), place)
 
 
-async def _copied(cases: pa.Table, same: Mapping[str, int | uuid.UUID]) -> AsyncIterator[tuple[list[str], bytes]]:
-    """The rows in parts for COPY; the next part is made while the server reads the one before."""
-    coming: asyncio.Future[tuple[list[str], bytes]] | None = None
-    for start in range(0, cases.num_rows, _COPY_ROWS):
-        made = coming
-        part = cases.slice(start, _COPY_ROWS)
-        coming = asyncio.ensure_future(asyncio.to_thread(copy_rows, part, ("case_id",), same))
-        if made is not None:
-            yield await made
-    if coming is not None:
-        yield await coming
+async def _in_turn(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts one by one; between them whatever else waits in this process gets its turn."""
+    for part in parts:
+        yield part
+        await asyncio.sleep(0)
 
 
 async def case_totals(uow: UnitOfWork, run_id: uuid.UUID) -> Sequence[Row[Any]]:
