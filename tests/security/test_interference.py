@@ -8,6 +8,7 @@ import pytest
 
 from fenzhi.cli.battery.interference import compare, compare_but_aggregates, differing_fields, normalized
 from fenzhi.cli.battery.published_aggregates import PUBLISHED_AGGREGATES
+from fenzhi.cli.battery.reviews import without_lots
 from fenzhi.cli.battery.tally import Tally
 
 ONE, OTHER = "01a200b0-877c-7573-9b60-495e52fcba20", "01a200b1-b98e-743f-9ffb-152617f84bb7"
@@ -41,6 +42,19 @@ def test_numbers_of_tenants_amounts_and_the_keys_of_cursors_are_seen() -> None:
         ("catalog-edition-of-2025", "catalog-edition-of-2026"),
     ):
         assert normalized(f'{{"x": "{mine}"}}') != normalized(f'{{"x": "{theirs}"}}')
+
+
+def test_of_a_draw_the_order_of_lots_alone_is_looked_away_from() -> None:
+    def hearing(*order: str, candidates: str = "E1 E2 E3") -> dict[str, object]:
+        draws = [
+            {"__typename": "PanelDraw", "round": 1, "place": n, "expertCode": code, "candidates": candidates.split()}
+            for n, code in enumerate(order, 1)
+        ]
+        return {"nodes": [{"hearing": {"__typename": "CaseHearing", "draws": draws}, "costFen": "1"}]}
+
+    assert without_lots(hearing("E1", "E2", "E3")) == without_lots(hearing("E3", "E1", "E2", candidates="E3 E1 E2"))
+    assert without_lots(hearing("E1", "E2", "E3")) != without_lots(hearing("E1", "E2", "E4"))
+    assert without_lots(hearing("E1", "E2")) != without_lots(hearing("E1", "E2", candidates="E1 E2"))
 
 
 def test_a_difference_and_a_missing_answer_are_failures() -> None:

@@ -20,6 +20,7 @@ from graphql import build_schema
 
 from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
 from fenzhi.cli.battery.published_aggregates import PUBLISHED_AGGREGATES
+from fenzhi.cli.battery.reviews import review_in, without_lots
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.demo import steps
 from fenzhi.cli.demo.sources import DemoSource
@@ -43,6 +44,10 @@ AREA = "990100"
 NODE_OF_PARAMETER = {"batch": "Batch", "edition": "CatalogEdition", "job_id": "Job"}
 """Parameter of a path → the node type its id names (路径参数)."""
 _PLACE = re.compile(r"\{\w+(?::\w+)?\}")
+CASES = 1000
+"""Lists of a province: half of them are the area's, so that its cap of special cases is two, and one where its others send little."""
+ONE_OF = 8
+"""Of the lists of those who are otherwise, one of so many is sent."""
 EACH = 3
 """Objects of each kind that are asked for by id."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
@@ -163,7 +168,8 @@ async def answers_of(addresses: ServerAddresses, seed: int, change: Change) -> A
             for question in asked:
                 for number, values in enumerate(_fillings(world, tenant, question)):
                     variables = filled(question, values)
-                    text = json.dumps(await actor.raw(question.document, variables), ensure_ascii=False, sort_keys=True)
+                    answer = without_lots(await actor.raw(question.document, variables))
+                    text = json.dumps(answer, ensure_ascii=False, sort_keys=True)
                     found[role.value, tenant, question.field, number] = normalized(text)
             async for path, number, text in files_of(world, actor, tenant):
                 found[role.value, tenant, path, number] = text
@@ -297,13 +303,17 @@ async def world_of(addresses: ServerAddresses, seed: int, change: Change) -> Asy
             async with worker_beside(platform, addresses.redis_url):
                 for prefix in ("99", "98"):
                     is_new = prefix == "98" and change in (Change.OUTSIDE, Change.OTHER_PROVINCE)
-                    source = marked_source(prefix, seed + (7 if is_new else 0))
+                    source = marked_source(prefix, seed + (7 if is_new else 0), CASES)
+                    kept: frozenset[str] = kept_of(source.plan) if prefix == "99" else frozenset()
+                    fewer: frozenset[str] = frozenset()
                     if prefix == "99" and change in (Change.OUTSIDE, Change.SIBLINGS):
+                        fewer = _others(source.plan, is_inside=change is Change.SIBLINGS)
                         source = _changed(source, is_inside=change is Change.SIBLINGS)
                     await perform(cast, source, is_sandbox=prefix == "98")
                     for city in source.plan.cities:
                         clerk = cast.actor(city.code, Role.CITY_SETTLEMENT_CLERK)
                         await rank(cast, clerk, source.plan, city.code)
+                        await review_in(cast, source.plan, city.code, kept, fewer)
                     tenants |= tenants_of(source.plan)
             tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
             world = ProbedWorld(cast, tenants, "980000", await numbers_of(addresses.app_dsn))
@@ -313,12 +323,21 @@ async def world_of(addresses: ServerAddresses, seed: int, change: Change) -> Asy
         steps.AT_ONCE = at_once
 
 
+def _others(plan: ProvincePlan, *, is_inside: bool) -> frozenset[str]:
+    """The hospitals that are otherwise: everybody's outside the area, or the area's others."""
+    kept = kept_of(plan) if is_inside else frozenset()
+    return frozenset(h.code for h in plan.hospitals if (h.city_code == AREA) is is_inside and h.code not in kept)
+
+
 def _changed(source: DemoSource, *, is_inside: bool) -> DemoSource:
-    """The province with another name for everybody outside the area, or for the area's others, and half of their lists."""
+    """The province with another name for everybody outside the area, or for the area's others, and few of their lists.
+
+    The last of them has no resident in the first month, so that one payment fewer is made.
+    """
     plan = source.plan
-    kept = kept_of(plan) if is_inside else frozenset(h.code for h in plan.hospitals if h.city_code == AREA)
-    others = {h.code for h in plan.hospitals if (h.city_code == AREA) is is_inside and h.code not in kept}
-    counties = {h.county_code for h in plan.hospitals if h.code in kept}
+    others = _others(plan, is_inside=is_inside)
+    last, first_month = max(others), f'"setl_end_date":"{plan.settlement_year}-01'.encode()
+    counties = {h.county_code for h in plan.hospitals if h.code not in others}
     touched = others | {c.code for c in plan.counties if (c.city_code == AREA) is is_inside and c.code not in counties}
     touched |= set() if is_inside else {c.code for c in plan.cities if c.code != AREA}
 
@@ -328,8 +347,12 @@ def _changed(source: DemoSource, *, is_inside: bool) -> DemoSource:
     def lists() -> Iterator[tuple[str, bytes]]:
         seen = 0
         for code, line in source.lists():
-            seen += code in others
-            if code not in others or seen % 2:
+            if code == last and first_month in line:
+                is_sent = b'"insutype":"390"' not in line
+            else:
+                seen += code in others
+                is_sent = code not in others or seen % ONE_OF == 1
+            if is_sent:
                 yield code, line
 
     changed = dataclasses.replace(

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 _POOL = "a total of the whole pool, published with its run"
 _VALUE = "the point value of the pool: its fund over everybody's points"
 _LEAGUE = "the league of data quality, published to the hospitals of the area"
+_REVIEWS = (
+    "the public statistics of special-case review: the area's discharges, its cap and what became of the applications"
+)
 _SHARE = "the own money of a hospital, or of a county's hospitals: points priced by the pool's point value"
 
 PUBLISHED_AGGREGATES: Mapping[str, str] = {
@@ -79,6 +82,22 @@ PUBLISHED_AGGREGATES: Mapping[str, str] = {
             "QualityRate.value",
         ),
         _LEAGUE,
+    ),
+    **dict.fromkeys(
+        (
+            "ReviewCycle.admitted",
+            "ReviewCycle.admittedBefore",
+            "ReviewCycle.applied",
+            "ReviewCycle.cap",
+            "ReviewCycle.discharges",
+            "ReviewCycle.fundPaidToDateFen",
+            "ReviewCycle.ineligible",
+            "ReviewCycle.lapsed",
+            "ReviewCycle.offPoolToDateFen",
+            "ReviewCycle.passedToDate",
+            "ReviewCycle.waiting",
+        ),
+        _REVIEWS,
     ),
 }
 """`Type.field` of the API → why it depends on the whole pool (字段与理由)."""

@@ -36,8 +36,8 @@ def _of_no_group(line: bytes) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def marked_source(prefix: str, seed: int) -> DemoSource:
-    """A small synthetic province under a prefix, three months of lists, every word with its owner's canary (带标记的省)."""
+def marked_source(prefix: str, seed: int, cases: int = CASES) -> DemoSource:
+    """A small synthetic province under a prefix, three months with so many lists, every word with its owner's canary (带标记的省)."""
     plan = synthetic_province(seed, cities=2, counties=4, hospitals=10)
     plan = dataclasses.replace(plan, diagnoses=(*plan.diagnoses, RARE))
     marked = _marked(plan, prefix)
@@ -48,14 +48,14 @@ def marked_source(prefix: str, seed: int) -> DemoSource:
 
     def lists() -> Iterator[tuple[str, bytes]]:
         begun: Counter[str] = Counter()
-        for hospital, line in synthetic_lists.settlement_lists(plan, CASES, date(2025, 1, 1), date(2025, 3, 31)):
+        for hospital, line in synthetic_lists.settlement_lists(plan, cases, date(2025, 1, 1), date(2025, 3, 31)):
             code = code_under(hospital, prefix)
             said = marked_line(line, prefix, code, elsewhere)
             begun[code] += 1
             yield code, (_of_no_group(said) if begun[code] <= _UNGROUPED else said)
 
     def history() -> Iterator[dict[str, Any]]:
-        for row in synthetic_lists.history(plan, CASES * 3):
+        for row in synthetic_lists.history(plan, cases * 3):
             code = code_under(row["fixmedins_code"], prefix)
             yield {**row, "fixmedins_code": code, "case_id": f"{canary(code)}{row['case_id']}"}
 
