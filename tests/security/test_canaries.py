@@ -27,6 +27,15 @@ def test_every_column_of_words_has_an_owner() -> None:
     assert len(list(plots())) > 60
 
 
+def test_no_column_is_planted_whose_table_lists_what_it_may_hold() -> None:
+    names = {plot.name for plot in plots()}
+    assert (
+        names & {"catalog_edition.standard", "disease_group.layer", "special_case.funding", "edition_list.list"}
+        == set()
+    )
+    assert {"catalog_edition.title", "provisional_act.absorbed_by", "sign_in_failure.address"} <= names
+
+
 def test_no_exception_outlives_its_column() -> None:
     columns = {c.name for t in metadata.sorted_tables for c in t.columns}
     assert set(CLOSED) - columns == set()

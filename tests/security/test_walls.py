@@ -8,7 +8,7 @@ import asyncpg
 
 from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
-from fenzhi.cli.battery.walls import try_permissions, try_walls
+from fenzhi.cli.battery.walls import mutants, try_permissions, try_walls
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.wall_check import undeclared_halves
 
@@ -39,6 +39,21 @@ async def test_every_half_of_a_wall_is_declared(own_database: ServerAddresses) -
     owner = await asyncpg.connect(own_database.owner_dsn)
     try:
         assert await undeclared_halves(owner) == [], "declare them in store/wall_halves.py"
+    finally:
+        await owner.close()
+
+
+async def test_every_half_can_be_dropped(own_database: ServerAddresses) -> None:
+    """The statement without it is sound, brackets and all; the sample above takes a few of them only."""
+    owner = await asyncpg.connect(own_database.owner_dsn)
+    try:
+        dropped = [mutant for mutant in await mutants(owner) if mutant.kind == "half dropped"]
+        assert len({mutant.where.partition(".")[0] for mutant in dropped}) > 20
+        transaction = owner.transaction()
+        await transaction.start()
+        for mutant in dropped:
+            await owner.execute(mutant.statement)
+        await transaction.rollback()
     finally:
         await owner.close()
 

@@ -1,16 +1,18 @@
 """Planting canaries (布置标记): a word of its own into every text column of every tenant's rows, read from the tables as they are declared.
 
-A column of free words joins by being declared. A column of codes joins as well unless it is named here with why it cannot hold a word; a table
-whose rows nobody owns must be named here too. So a new column is either planted or turns the planting red.
+A column of free words joins by being declared. A column of codes joins as well unless a check of its table lists what it may hold or it is
+named here with why it cannot hold a word; a table whose rows nobody owns must be named here too. So a new column is either planted or turns the
+planting red.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table, Text
+from sqlalchemy import CheckConstraint, Column, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fenzhi.access.roles import TenantKind
@@ -70,10 +72,15 @@ def plots() -> Iterator[Plot]:
             if f"{table.name}.{column.name}" in CLOSED_HERE:
                 continue
             is_code = isinstance(column.type, Text) and column.type.collation == "C"
-            if isinstance(column.type, JSONB) or (
-                isinstance(column.type, Text) and not (is_code and column.name in CLOSED)
-            ):
+            is_closed = is_code and (column.name in CLOSED or _is_listed(table, column))
+            if isinstance(column.type, JSONB) or (isinstance(column.type, Text) and not is_closed):
                 yield Plot(table, column)
+
+
+def _is_listed(table: Table, column: Column[Any]) -> bool:
+    """Whether a check of the table lists everything that the column may hold (取值受约束)."""
+    checks = (str(c.sqltext) for c in table.constraints if isinstance(c, CheckConstraint))
+    return any(re.fullmatch(rf"{column.name} in \([^()]*\)", check) for check in checks)
 
 
 def owned(table: Table, numbers: Numbers, code: str) -> str | None:

@@ -85,9 +85,19 @@ async def mutants(owner: Any) -> list[Mutant]:
 
 def _without_a_half(text: str, half: str) -> Iterator[str]:
     """A policy's condition without one of the conditions that it asks beyond the scope (去掉附加条件)."""
+    whole = plain(text)
     for part in half.split(" && "):
-        if part and part in plain(text):
-            yield plain(text).replace(part, "true")
+        if part and part in whole:
+            yield whole.replace(_closed(whole[whole.index(part) :], len(part)), "true")
+
+
+def _closed(text: str, least: int) -> str:
+    """The beginning of a text, at least so long, up to where every bracket opened in it is closed (括号配平)."""
+    end, is_open = least, text.count("(", 0, least) - text.count(")", 0, least)
+    while is_open > 0:
+        is_open += {"(": 1, ")": -1}.get(text[end], 0)
+        end += 1
+    return text[:end]
 
 
 async def try_walls(owner_dsn: str, tally: Tally, seed: int, sample: int) -> None:
