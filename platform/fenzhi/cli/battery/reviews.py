@@ -10,6 +10,7 @@ from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.probes.marked_source import RARE
 from fenzhi.cli.probes.world import canary
 from fenzhi.cli.synthetic.plan import ProvincePlan
+from fenzhi.rules.review.eligibility import SpecialReason
 
 EXPERTS = 3
 """As many as a panel has members: the lot decides about their order alone."""
@@ -70,7 +71,7 @@ async def _apply(submitter: Actor, hospital: str, grouped: int, ungrouped: int) 
         order = {
             "inpatientCase": case["id"],
             "specialty": _SPECIALTY,
-            "reasons": ["CRITICAL_AND_COMPLEX"],
+            "reasons": [SpecialReason.CRITICAL_AND_COMPLEX.name],
             "evidence": [{"title": f"{canary(hospital)}病程", "sha256": _SHEET}],
             "statement": f"{canary(hospital)}申请",
         }
