@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import asyncpg
 import httpx
 from sqlalchemy import text
 
@@ -31,6 +30,7 @@ from fenzhi.cli.bench_stored_year import (
     places,
     settle_store,
     store_pools,
+    stored_mb,
 )
 from fenzhi.cli.bench_submission import set_up
 from fenzhi.cli.demo.command import token_maker
@@ -124,7 +124,7 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
                         pages.append((ended - between) * 1000)
                         digest.update(f"{hospital} {line['grossFen']} {line['transferFen']} {len(page)}\n".encode())
             plans = [await _plan(database, plan, pool, run["id"]) for pool, run in zip(pools, runs, strict=True)]
-            stored = await _stored(status)
+            database_mb = await stored_mb(status)
     finally:
         await database.close()
     return {
@@ -134,7 +134,7 @@ async def _measure(settings: Settings, status: PlatformStatus, cases: int, seed:
         "milliseconds": percentiles(statements),
         "page_of_cases_ms": percentiles(pages),
         "page_plan": max(plans, key=lambda one: one["rows_read"]),
-        "stored": stored | {"storing_s": round(storing_s, 1), "clearing_s": round(clearing_s, 1)},
+        "stored": {"database_mb": database_mb, "storing_s": round(storing_s, 1), "clearing_s": round(clearing_s, 1)},
         "cpu_ms_per_pair": round(watch.cpu_s * 1000 / len(order), 2),
         "peak_rss_mb": watch.memory_mb,
         "result_sha256": digest.hexdigest(),
@@ -186,16 +186,6 @@ def _rows_read(node: Mapping[str, Any]) -> Iterator[int]:
         yield int(node["Actual Rows"]) + int(node.get("Rows Removed by Filter", 0))
     for below in node.get("Plans", ()):
         yield from _rows_read(below)
-
-
-async def _stored(status: PlatformStatus) -> dict[str, int]:
-    """Bytes of the database and of its write-ahead log (存储占用). Units: MB."""
-    connection = await asyncpg.connect(status.owner_dsn)
-    try:
-        database = await connection.fetchval("select pg_database_size(current_database())")
-    finally:
-        await connection.close()
-    return {"database_mb": database // 1024**2}
 
 
 async def _statement(actor: Actor, hospital: str, run: str) -> dict[str, Any]:

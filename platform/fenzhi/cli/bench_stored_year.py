@@ -77,9 +77,9 @@ class StoredPool:
     booked_fen: int
 
 
-def bench_province(cases: int, seed: int) -> ProvincePlan:
-    """A province wide enough for so many cases (压测省): two to ten cities of twelve hospitals."""
-    cities = max(2, min(10, -(-cases // CITY_CASES)))
+def bench_province(cases: int, seed: int, *, areas: int = 0) -> ProvincePlan:
+    """A province wide enough for so many cases (压测省): two to ten cities of twelve hospitals, or as many as asked for."""
+    cities = areas or max(2, min(10, -(-cases // CITY_CASES)))
     return synthetic_province(seed, cities=cities, counties=2 * cities, hospitals=12 * cities)
 
 
@@ -256,6 +256,15 @@ def _resident(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1])
     return 0
+
+
+async def stored_mb(status: PlatformStatus) -> int:
+    """What the platform's database takes on disk, its log not counted (数据库占用). Units: MB."""
+    connection = await asyncpg.connect(status.owner_dsn)
+    try:
+        return int(await connection.fetchval("select pg_database_size(current_database())")) // 1024**2
+    finally:
+        await connection.close()
 
 
 def own_peak_mb() -> int:

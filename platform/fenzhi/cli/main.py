@@ -376,6 +376,9 @@ def bench(
     ] = SubmissionMode.BULK,
     rate: Annotated[int, typer.Option("--rate", min=1, help="Messages a second in mode national.")] = 300,
     files: Annotated[int, typer.Option("--files", min=2, max=1000, help="Files at once in mode files.")] = 50,
+    areas: Annotated[
+        int, typer.Option("--areas", min=0, max=30, help="Of clearing: a province of so many cities, cleared twice.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Measure one thing beside its floors, in one run (性能测量)."""
@@ -388,6 +391,8 @@ def bench(
         name, more["rate"] = "national", rate
     elif subject is BenchSubject.SUBMISSION and mode in (SubmissionMode.FILE, SubmissionMode.FILES):
         name, more["files"] = "files", files if mode is SubmissionMode.FILES else 1
+    elif subject is BenchSubject.CLEARING:
+        more["areas"] = areas
     module = importlib.import_module(f"fenzhi.cli.bench_{name}")
     report: dict[str, object] = getattr(module, f"bench_{name}")(cases, seed, **more)
     if as_json:
