@@ -35,8 +35,9 @@ from fenzhi.rules.clearing.quarterly import (
     quarter_shares,
     run_accounts,
 )
-from fenzhi.rules.clearing.shares import GrossShare
+from fenzhi.rules.clearing.shares import GrossShare, PoolShares
 from fenzhi.rules.clearing.statement import StatementLine
+from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import Conflict
 
@@ -185,17 +186,24 @@ class AnnualRun:
     bonuses: PaidBonuses
 
 
-def clear_year(fund_fen: int, points_decimals: int, claims: Sequence[AnnualClaim], terms: AnnualTerms) -> AnnualRun:
+def clear_year(
+    fund_fen: int,
+    points_decimals: int,
+    claims: Sequence[AnnualClaim],
+    terms: AnnualTerms,
+    shared: tuple[PointValue, PoolShares] | None = None,
+) -> AnnualRun:
     """Clear the year of a pool (年度清算).
 
     Policy: annual.order, bands.*, clearing.*, deposit.rate, assessment.*. Units: fen; `fund_fen` is the annual fund in
     force less off-pool payments. Rounding: as the step. A bonus is paid from its sources, pro rata when short; band
-    withholdings of the run do not feed them. Nothing is clipped: a negative final is what the hospital owes.
+    withholdings of the run do not feed them. Nothing is clipped: a negative final is what the hospital owes. `shared`: the shares of a pool
+    that was divided by level or month first, see `scoped_shares`; from gross down the year is one.
     Raises: as `clear_quarter`; AssessmentActsTwice; ForfeitExceedsDeposit.
     """
     ordered = sorted(claims, key=lambda claim: claim.hospital)
     _refuse_twice(ordered, terms)
-    value, shares = quarter_shares(
+    value, shares = shared or quarter_shares(
         fund_fen, points_decimals, [claim.year for claim in ordered], terms.year.shares, terms.year.price
     )
     steps = _Steps(ordered, shares.shares, terms)

@@ -17,7 +17,9 @@ from fenzhi.rules.clearing.conservation import (
     check_pool,
     covers,
 )
+from fenzhi.rules.clearing.shares import PoolShares
 from fenzhi.rules.clearing.statement import Account
+from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.refusals import InvariantBroken
 
 FINAL_IDENTITY = "final = payable + deposit released - payments recorded - offsets - advance"
@@ -25,12 +27,17 @@ DEPOSIT_IDENTITY = "deposit = released + forfeited"
 SOURCES_IDENTITY = "bonuses = what their sources gave"
 
 
-def check_year(run: AnnualRun, claims: Sequence[AnnualClaim], fund_fen: int) -> Balance:
+def check_year(
+    run: AnnualRun,
+    claims: Sequence[AnnualClaim],
+    fund_fen: int,
+    shared: tuple[PointValue, PoolShares] | None = None,
+) -> Balance:
     """Every law of an annual run (年度守恒): own rules, accounts and their limits, both identities, the final transfer.
 
-    `claims` and `fund_fen` are those of the frozen manifest. Raises: InvariantBroken naming law and account.
+    `claims` and `fund_fen` are those of the frozen manifest; `shared`: of a pool divided first, worked out again. Raises: InvariantBroken naming law and account.
     """
-    own = clear_year(fund_fen, run.year.point_value.points_decimals, claims, run.terms)
+    own = clear_year(fund_fen, run.year.point_value.points_decimals, claims, run.terms, shared)
     check_point_value(run.year.point_value, own.year.point_value)
     check_lines([one.line for one in run.lines], own.year.lines)
     check_lines(run.year.lines, own.year.lines)

@@ -106,6 +106,7 @@ class QuarterTerms:
             "clearing.claim",
             "clearing.pay_by",
             "clearing.printed_decimals",
+            "point_value.scope",
             "quarter.mode",
             "deposit.rate",
             "assessment.acts_at",
@@ -128,9 +129,12 @@ class QuarterTerms:
             AssessmentBase(policy.method("assessment.acts_on")),
             policy.optional_fen("clearing.offset_limit_amount"),
             policy.optional_fraction("clearing.offset_limit_ratio"),
-            {key: str(policy.document(key)) for key in keys},
+            {key: str(policy.document(key)) for key in (*keys, *_FLOOR) if key not in _FLOOR or policy.has(key)},
             price or PriceTerms(),
         )
+
+
+_FLOOR = ("clearing.case_floor",)
 
 
 @dataclass(frozen=True, slots=True)

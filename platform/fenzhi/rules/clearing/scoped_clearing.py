@@ -13,7 +13,14 @@ from fractions import Fraction
 
 from fenzhi.rules.clearing.apportionment import apportion
 from fenzhi.rules.clearing.assessment import assessment_withheld
-from fenzhi.rules.clearing.conservation import Balance, check_hospital, check_lines, check_pool
+from fenzhi.rules.clearing.conservation import (
+    Balance,
+    check_hospital,
+    check_lines,
+    check_point_value,
+    check_pool,
+    covers,
+)
 from fenzhi.rules.clearing.quarterly import (
     QuarterClaim,
     QuarterRun,
@@ -23,6 +30,7 @@ from fenzhi.rules.clearing.quarterly import (
     run_accounts,
 )
 from fenzhi.rules.clearing.shares import GrossShare, PoolShares
+from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.refusals import Conflict, InvariantBroken
 
@@ -49,6 +57,29 @@ class ScopedRun:
 
     run: QuarterRun
     point_values: Mapping[str, PointValue]
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedShares:
+    """The shares of a pool that was divided first (分范围份额). `point_value` and `whole`: of all scopes together."""
+
+    point_value: PointValue
+    whole: PoolShares
+    point_values: Mapping[str, PointValue]
+    shares: Mapping[str, PoolShares]
+
+
+def month_shares(curve: Sequence[Fraction], quarters: Sequence[int]) -> dict[int, Fraction]:
+    """The share of each month in the fund that quarters open (各月基金份额): what the curve opens for a quarter, a third to each of its months.
+
+    Policy: point_value.scope = month. Shape: `quarters` 1 to 4 in order; the answer by month, adding up to 1.
+
+    >>> month_shares([Fraction(1, 4), Fraction(1, 2), Fraction(3, 4), Fraction(1)], [1])[3]
+    Fraction(1, 3)
+    """
+    opened = {quarter: curve[quarter - 1] - (curve[quarter - 2] if quarter > 1 else 0) for quarter in quarters}
+    whole = sum(opened.values())
+    return {3 * (quarter - 1) + place: opened[quarter] / whole / 3 for quarter in quarters for place in (1, 2, 3)}
 
 
 def scope_funds(fund_fen: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
@@ -82,19 +113,39 @@ def clear_by_scope(
     Raises: ScopeSharesInvalid for a scope with a fund and no claims or the reverse; InvariantBroken SCOPES_ADD_UP; as
     `clear_quarter`.
     """
+    shared = scoped_shares(funds, points_decimals, parts, claims, terms)
+    lines = tuple(
+        posted_line(
+            claim,
+            shared.whole.shares[claim.hospital],
+            terms,
+            _withheld(claim, shared.whole.shares[claim.hospital], terms),
+        )
+        for claim in sorted(claims, key=lambda claim: claim.hospital)
+    )
+    accounts = run_accounts(shared.point_value.fund_fen, shared.whole, lines)
+    return ScopedRun(QuarterRun(terms, shared.point_value, lines, accounts, shared.whole.base), shared.point_values)
+
+
+def scoped_shares(
+    funds: Mapping[str, int],
+    points_decimals: int,
+    parts: Mapping[str, Sequence[QuarterClaim]],
+    claims: Sequence[QuarterClaim],
+    terms: QuarterTerms,
+) -> ScopedShares:
+    """The shares of every scope and what they add up to (各范围份额及合计), for a quarter or a year. Shape, units and Raises: as `clear_by_scope`."""
     if set(funds) != set(parts):
         raise ScopeSharesInvalid("范围与其病例不对应。", "The scopes with a fund are not those with cases.")
     _refuse_other_sums(parts, claims)
     own_terms = _terms_by_scope(funds, terms)
     values: dict[str, PointValue] = {}
-    shares: list[PoolShares] = []
+    shares: dict[str, PoolShares] = {}
     for scope in sorted(funds):
         ordered = sorted(parts[scope], key=lambda claim: claim.hospital)
-        value, scope_shares = quarter_shares(
+        values[scope], shares[scope] = quarter_shares(
             funds[scope], points_decimals, ordered, own_terms[scope].shares, own_terms[scope].price
         )
-        values[scope] = value
-        shares.append(scope_shares)
     whole = PointValue(
         sum(funds.values()),
         sum(value.cost_fen for value in values.values()),
@@ -103,13 +154,11 @@ def clear_by_scope(
         points_decimals,
         terms.price.basis,
     )
-    merged = _merged(shares, whole.fund_ratio())
-    lines = tuple(
-        posted_line(claim, merged.shares[claim.hospital], terms, _withheld(claim, merged.shares[claim.hospital], terms))
-        for claim in sorted(claims, key=lambda claim: claim.hospital)
+    # A hospital without cases in any scope still has a line: of deductions, payments and what else it brings.
+    idle = PoolShares(
+        {claim.hospital: GrossShare(0, 0, 0, 0, whole.fund_ratio(), 0, 0) for claim in claims}, 0, 0, 0, Fraction(0)
     )
-    run = QuarterRun(terms, whole, lines, run_accounts(whole.fund_fen, merged, lines), merged.base)
-    return ScopedRun(run, values)
+    return ScopedShares(whole, _merged([idle, *shares.values()], whole.fund_ratio()), values, shares)
 
 
 def check_by_scope(
@@ -120,6 +169,10 @@ def check_by_scope(
 ) -> Balance:
     """Every law of a run by scope (分范围守恒). Raises: InvariantBroken naming law and account."""
     own = clear_by_scope(funds, scoped.run.point_value.points_decimals, parts, claims, scoped.run.terms)
+    check_point_value(scoped.run.point_value, own.run.point_value)
+    for scope, value in own.point_values.items():
+        if scoped.point_values.get(scope) != value:
+            raise InvariantBroken("the point value is made of the manifest", account=f"point_value/{scope}")
     check_lines(scoped.run.lines, own.run.lines)
     for account, due in own.run.accounts.items():
         if scoped.run.accounts[account] != due:
@@ -128,6 +181,11 @@ def check_by_scope(
                 account=account.value,
                 unexplained_fen=scoped.run.accounts[account] - due,
             )
+    terms, accounts = scoped.run.terms, scoped.run.accounts
+    covers(Account.PHI, accounts[Account.PHI], terms.shares.phi_balance_fen)
+    covers(Account.ROUNDING, accounts[Account.ROUNDING], terms.shares.rounding_balance_fen)
+    covers(Account.POINT_VALUE, accounts[Account.POINT_VALUE], terms.price.balance_fen)
+    covers(Account.FLOOR, accounts[Account.FLOOR], terms.shares.floor_balance_fen)
     for line in scoped.run.lines:
         check_hospital(line)
     return check_pool(scoped.run.lines, scoped.run.accounts)

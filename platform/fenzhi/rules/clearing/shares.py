@@ -279,6 +279,17 @@ def _refuse_below_zero(claims: Mapping[str, Fraction]) -> None:
             )
 
 
+def claim_fen_per_unit(floating: PointValue, points: Mapping[str, int], price: PriceTerms | None = None) -> Fraction:
+    """What a unit of points is worth before what other payers paid is taken off (减其他支付前的单位分值金额). Fen of total cost, exact.
+
+    `floating`: the pool's own settlement point value. An elastic point value has no such price: ValueError. Raises: as `price_pool`.
+    """
+    priced = price_pool(floating, points, price or PriceTerms())
+    if priced.weights is not points:
+        raise ValueError("an elastic point value has no one price")
+    return Fraction(priced.fund_fen, floating.points) / floating.fund_ratio()
+
+
 def case_floor_lack(fen_per_unit: Fraction, cases: Sequence[tuple[int, int]]) -> int:
     """Fen that lift each case of S·P − patient to 0 (病例保底补足额).
 

@@ -13,6 +13,7 @@ from fenzhi.rules.clearing.annual_clearing import DEFAULT_ORDER, AnnualLine, Ann
 from fenzhi.rules.clearing.assessment import AssessmentBase
 from fenzhi.rules.clearing.presettlement import MonthMethod, MonthRun
 from fenzhi.rules.clearing.quarterly import QuarterMode, QuarterRun
+from fenzhi.rules.clearing.scoped_clearing import ScopedShares
 from fenzhi.rules.clearing.shares import PayBy, ShareMethod
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.point_value.point_value_methods import PointValueMethod
@@ -36,9 +37,9 @@ _SHARE_TEXTS = {
 }
 
 
-def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
+def quarter_working(run: QuarterRun, line: StatementLine, scoped: ScopedShares | None = None) -> Working:
     """The working of one hospital of a quarter run (季度结算单计算过程), posting order, zero steps left out."""
-    steps = share_steps(run, line)
+    steps = share_steps(run, line, scoped)
     _below_gross(steps, run, line)
     _deposit(steps, line, run.terms.deposit_rate, run.terms.documents.get("deposit.rate", ""))
     steps.append(_payable(line))
@@ -58,11 +59,11 @@ def quarter_working(run: QuarterRun, line: StatementLine) -> Working:
     return tuple(steps)
 
 
-def annual_working(run: AnnualRun, line: AnnualLine) -> Working:
+def annual_working(run: AnnualRun, line: AnnualLine, scoped: ScopedShares | None = None) -> Working:
     """The working of one hospital of an annual run (年度结算单计算过程), in the policy's order, zero steps left out."""
     own = line.line
     documents = run.year.terms.documents
-    steps = share_steps(run.year, own)
+    steps = share_steps(run.year, own, scoped)
     _below_gross(steps, run.year, own, run.terms.order, line)
     _deposit(steps, own, run.year.terms.deposit_rate, documents.get("deposit.rate", ""))
     if line.deposit_released_fen or line.final.deposit_forfeited_fen:
@@ -97,8 +98,8 @@ def annual_working(run: AnnualRun, line: AnnualLine) -> Working:
     return tuple(steps)
 
 
-def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
-    """The steps from the pool to gross (自基金池至应付的步骤)."""
+def share_steps(run: QuarterRun, line: StatementLine, scoped: ScopedShares | None = None) -> list[Step]:
+    """The steps from the pool to gross (自基金池至应付的步骤); `scoped`: of a pool that was divided by level or month first."""
     terms = run.terms
     value = run.paid_point_value
     if terms.price.by_case is not None:
@@ -108,6 +109,13 @@ def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
         zh += "按公布点值支付，差额记入点值尾差账户。"
         en += " Paid at the printed point value; the difference goes to the rounding account."
     span_zh, span_en = ("年初至本季末累计。", " Year to date.") if terms.mode is QuarterMode.CUMULATIVE else ("", "")
+    if scoped is not None:
+        return [
+            *_priced(run, line),
+            *_by_scope(run, line, scoped, zh + span_zh, en + span_en),
+            _scoped_remainder(line),
+            *_floor(run, line),
+        ]
     steps = [
         *_priced(run, line),
         Step(
@@ -126,17 +134,62 @@ def share_steps(run: QuarterRun, line: StatementLine) -> list[Step]:
         ),
         _remainder(line, value.printed(terms.shares.printed_decimals), value.points_decimals, provisional=True),
     ]
-    if line.floor_fen:
+    return [*steps, *_floor(run, line)]
+
+
+def _floor(run: QuarterRun, line: StatementLine) -> list[Step]:
+    """What the floor account gave, where it gave anything (病例保底步骤)."""
+    if not line.floor_fen:
+        return []
+    return [
+        Step(
+            "clearing.floor",
+            "病例保底补足额：分值 × 点值低于基金以外支付的病例补足至 0，四舍五入到分，由病例保底账户支付，以余额为限，含在应付内。",
+            "What lifts cases whose other payers paid more than their points are worth to 0, half up per case, paid by the floor account as far "
+            "as it holds, within gross.",
+            (("floor", yuan_from_fen(line.floor_fen)),),
+            run.terms.documents.get("clearing.case_floor", ""),
+        )
+    ]
+
+
+def _by_scope(run: QuarterRun, line: StatementLine, scoped: ScopedShares, zh: str, en: str) -> list[Step]:
+    """One step for each scope in which the hospital has a share (分范围份额步骤)."""
+    places, steps = run.terms.shares.printed_decimals, []
+    for scope, shares in sorted(scoped.shares.items()):
+        own = shares.shares.get(line.hospital)
+        if own is None:
+            continue
+        value = scoped.point_values[scope]
         steps.append(
             Step(
-                "clearing.floor",
-                "病例保底补足额，由病例保底账户支付，含在应付内。",
-                "What lifts cases to their floor, paid by the floor account, within gross.",
-                (("floor", yuan_from_fen(line.floor_fen)),),
-                terms.documents.get("clearing.case_floor", ""),
+                "clearing.share.scope",
+                f"范围“{scope}”单独定点值。{zh}",
+                f"Scope {scope} has a point value of its own. {en}",
+                (
+                    ("scope", scope),
+                    ("fund", yuan_from_fen(value.fund_fen)),
+                    ("points_of_scope", _points(value.points, value.points_decimals)),
+                    ("point_value_printed", value.printed(places)),
+                    ("fund_ratio", str(own.fund_ratio)),
+                    ("share", yuan_from_fen(own.method_fen)),
+                    ("gross", yuan_from_fen(own.gross_fen)),
+                ),
+                run.terms.documents.get("point_value.scope", ""),
             )
         )
     return steps
+
+
+def _scoped_remainder(line: StatementLine) -> Step:
+    """The remainders of all scopes together (分范围尾差步骤)."""
+    return Step(
+        "clearing.remainder",
+        "尾差＝应付 − 各范围公布点值 × 分值 × 支付比例之和（归一或账户不足时按同一系数折算）。公布点值为暂定值。",
+        "Remainder: gross − the sum over the scopes of printed point value × points × fund ratio, times the factor of a renormalised or short "
+        "scope. The printed point values are provisional.",
+        (("gross", yuan_from_fen(line.gross_fen)), ("remainder", yuan_from_fen(line.remainder_fen))),
+    )
 
 
 def _case_by_case(run: QuarterRun, line: StatementLine, fen_per_unit: Fraction) -> Step:
