@@ -33,6 +33,8 @@ from fenzhi.access.roles import Role
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.fund.ledger import LedgerAccount
+from fenzhi.services.verification.findings import Verification
+from fenzhi.services.verification.money import verify_money
 
 POLICY: dict[str, Any] = {
     "clearing__share_method": "account",
@@ -399,10 +401,55 @@ async def test_a_neighbour_with_an_elastic_price(world: World, moved: set[str]) 
     assert accounts["cap_excess"] == 1_000_000 - 558_600 - 13_965 - 69_825
 
 
-def test_every_account_was_moved(moved: set[str]) -> None:
-    """Over the year of the story and those of its neighbours no account of a run, of a year or of the books stayed 0.
+async def test_a_neighbour_whose_cases_have_a_floor(world: World, moved: set[str]) -> None:
+    """S·P less what others paid, no case below 0: the floor account pays as far as it holds, in the quarter and again in the year."""
+    pool = await open_pool(
+        world,
+        "PB",
+        deposit__rate="0",
+        bands__applies="false",
+        clearing__share_method="account",
+        clearing__claim="sp_minus_patient",
+        clearing__case_floor="true",
+    )
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await pool.budget(8_000_000)
+    await open_account(pool, "floor", 500_000)
+    await pool.put(a, 1)
+    await pool.put(a, 1, total_fen=2_000_000, fund_fen=100_000)
+    for _ in range(2):
+        await pool.put(b, 1)
+    run = await pool.published("QUARTER", 1)
+    await reconciled(pool, run, moved)
+    # φ is 0.44, so that 20,000.00 price each of four equal cases at 11,363.636…; others paid 3,000.00 three times and 19,000.00 once.
+    # A claims 22,727.27 − 22,000.00; its second case lacks 7,636.36 to its floor, of which the account holds 5,000.00.
+    assert line(run, a, "grossFen") == {"grossFen": 72_727 + 500_000}
+    assert line(run, b, "grossFen") == {"grossFen": 1_672_727}
+    accounts = {one["name"]: int(one["fen"]) for one in run["summary"]["accounts"]}
+    assert (accounts["floor"], accounts["phi"]) == (-500_000, 2_000_000 - 72_727 - 1_672_727)
+    (step,) = [one for one in node_of(run, a)["steps"] if one["rule"] == "clearing.floor"]
+    assert step["values"] == [{"name": "floor", "value": "5000.00"}]
+    assert sum(int(one["shareFen"]) for one in node_of(run, a)["cases"]["nodes"]) == 572_727
+    await pool.put(b, 4)
+    await assess(pool, **{a: ("1", "", ""), b: ("1", "", "")})
+    found = await year_to_publication(pool)
+    whole = await pool.look(found["id"])
+    await reconciled(pool, whole, moved)
+    # The year shares 80,000.00 over five cases at φ 2.9 / 6: what others paid for A's second case is less than a case is worth now.
+    accounts = {one["name"]: int(one["fen"]) for one in whole["summary"]["accounts"]}
+    assert accounts["floor"] == 0
+    database = world.platform.database
+    async with database.snapshot(pool.scope) as uow:
+        seen = Verification()
+        await verify_money(seen, database, uow, pool.place.city)
+    assert seen.found == []
 
-    But one: no run carries out a floor for cases, it refuses the policy (METHOD_NOT_SUPPORTED), so its account has nothing to hold.
-    """
+
+def node_of(run: dict[str, Any], hospital: str) -> dict[str, Any]:
+    return next(node for node in run["statements"]["nodes"] if node["hospitalCode"] == hospital)
+
+
+def test_every_account_was_moved(moved: set[str]) -> None:
+    """Over the year of the story and those of its neighbours no account of a run, of a year or of the books stayed 0."""
     every = {one.value for chart in (Account, AnnualAccount, LedgerAccount) for one in chart}
-    assert every - moved == {Account.FLOOR.value}
+    assert every - moved == set()

@@ -160,7 +160,15 @@ async def test_quarters_standing_alone(world: World) -> None:
                 "point_value__elastic_split": "drugs_and_consumables",
             },
         ),
-        ("72", {"point_value__scope": "level"}),
+        (
+            "72",
+            {
+                "point_value__scope": "month",
+                "point_value__method": "elastic",
+                "point_value__fixed_value": "10",
+                "point_value__elastic_split": "volume",
+            },
+        ),
         ("6B", {"total_control__table": [{"method": "critical_share", "levels": "", "limit": "0.2"}]}),
         ("6C", {"rare_disease__layers": [{"payer": "basic", "rate": "0.6", "deductible": "0", "cap": ""}]}),
     ],

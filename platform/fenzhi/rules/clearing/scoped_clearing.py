@@ -138,7 +138,7 @@ def scoped_shares(
     if set(funds) != set(parts):
         raise ScopeSharesInvalid("范围与其病例不对应。", "The scopes with a fund are not those with cases.")
     _refuse_other_sums(parts, claims)
-    own_terms = _terms_by_scope(funds, terms)
+    own_terms = terms_by_scope(funds, terms)
     values: dict[str, PointValue] = {}
     shares: dict[str, PoolShares] = {}
     for scope in sorted(funds):
@@ -219,7 +219,8 @@ def _refuse_other_sums(parts: Mapping[str, Sequence[QuarterClaim]], claims: Sequ
             raise InvariantBroken(SCOPES_ADD_UP, account=code, detail=f"got {sums[code]}, expected {due.get(code)}")
 
 
-def _terms_by_scope(funds: Mapping[str, int], terms: QuarterTerms) -> dict[str, QuarterTerms]:
+def terms_by_scope(funds: Mapping[str, int], terms: QuarterTerms) -> dict[str, QuarterTerms]:
+    """The terms of every scope (各范围口径): the balances behind it in proportion to its fund, by largest remainder."""
     weights = funds if any(funds.values()) else dict.fromkeys(funds, 1)
     names = ("phi_balance_fen", "rounding_balance_fen", "floor_balance_fen")
     held = {name: apportion(getattr(terms.shares, name), weights) for name in names}

@@ -54,8 +54,14 @@ class ShareRule:
     cut: ShareCut
 
     @classmethod
-    def of(cls, row: Any, terms: Mapping[str, Any]) -> ShareRule | None:
-        """The rule of a stored statement (结算单的逐例份额规则); none where its release kept no cut or its cases were priced one by one."""
+    def of(cls, row: Any, terms: Mapping[str, Any], part: str | None = None) -> ShareRule | None:
+        """The rule of a stored statement (结算单的逐例份额规则); none where its release kept no cut or its cases were priced one by one.
+
+        `part`: the scope of the case, where the pool was divided by level or month.
+        """
+        if "parts" in terms and part is not None:
+            own = terms["parts"][part]
+            return cls(own["gross_fen"], own["points"], False, ShareCut.read(own["case_cut"]))
         kept = terms.get("case_cut")
         if kept is None or terms.get("by_case"):
             return None

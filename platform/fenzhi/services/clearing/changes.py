@@ -16,6 +16,7 @@ from sqlalchemy import Row
 from fenzhi.rules.clearing.causes import Cause
 from fenzhi.rules.clearing.presettlement import MonthTerms, cash_cap
 from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterMode, QuarterTerms, quarter_shares
+from fenzhi.rules.clearing.scoped_clearing import PointValueScope
 from fenzhi.rules.clearing.settled_change import (
     CaseSums,
     Known,
@@ -34,6 +35,7 @@ from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
 from fenzhi.rules.refusals import Conflict, FenzhiError
 from fenzhi.services.clearing.freezing import FrozenRun
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.scopes import floor_acts, scope_of
 from fenzhi.services.clearing.special_cases import states_described
 from fenzhi.services.clearing.statements import ComputedRun, frozen_quarter_terms, opened_baseline
 from fenzhi.services.policy.resolution import definitions
@@ -152,6 +154,12 @@ def _refuse_unreadable(frozen: FrozenRun, computed: ComputedRun, parts: _Parts) 
             "Cases from elsewhere are priced one by one at the local pool's value; their change is not divided into causes.",
             hint=_UNTOUCHED,
         )
+    if not _is_of_sums(frozen.policy):
+        raise SettledUnreadable(
+            "分范围点值或病例保底依赖逐例数据，差额不按原因归集。",
+            "Point values by level or month, and a floor for cases, hang on the cases one by one; the change is not divided into causes.",
+            hint=_UNTOUCHED,
+        )
     overdrawn = [f"Q{run.period}" for run in parts.quarters if _draws_on_pool(run)]
     if computed.beside.from_pool_fen or overdrawn:
         raise SettledUnreadable(
@@ -185,7 +193,12 @@ def can_read(run: Row[Any]) -> bool:
     """Whether a published quarter can be computed again from its statements alone (能否复算)."""
     policy = _policy_of(run)
     method = PointValueMethod(policy.method("point_value.method"))
-    return method in _READ and policy.method("point_value.scope") == "pool" and not _draws_on_pool(run)
+    return method in _READ and _is_of_sums(policy) and not _draws_on_pool(run)
+
+
+def _is_of_sums(policy: ResolvedPolicy) -> bool:
+    """Whether the sums of its hospitals are all a run is made of: one point value for the pool, no case lifted to its floor."""
+    return scope_of(policy) is PointValueScope.POOL and not floor_acts(policy)
 
 
 def _draws_on_pool(run: Row[Any]) -> bool:

@@ -189,11 +189,37 @@ async def _record_point_value(uow: UnitOfWork, frozen: FrozenRun, computed: Comp
                             ["printed", computed.printed],
                         ],
                         "document": str(frozen.policy.document("point_value.method")),
-                    }
+                    },
+                    *_scope_steps(frozen, computed),
                 ],
             },
         },
     )
+
+
+def _scope_steps(frozen: FrozenRun, computed: ComputedRun) -> list[dict[str, Any]]:
+    """The point value of every scope of a pool that was divided (各范围点值)."""
+    if computed.scoped is None:
+        return []
+    places = frozen.policy.integer("clearing.printed_decimals")
+    return [
+        {
+            "rule": "point_value.scope",
+            "zh": f"范围“{scope}”的结算点值：先按份额分基金，再按本范围分值计算。",
+            "en": f"The settlement point value of scope {scope}: the fund is divided first, then shared by the points of the scope.",
+            "values": [
+                ["scope", scope],
+                ["fund_fen", str(value.fund_fen)],
+                ["booked_fen", str(value.booked_fen)],
+                ["cost_fen", str(value.cost_fen)],
+                ["points", str(value.points)],
+                ["points_decimals", str(value.points_decimals)],
+                ["printed", value.printed(places)],
+            ],
+            "document": str(frozen.policy.document("point_value.scope")),
+        }
+        for scope, value in sorted(computed.scoped.point_values.items())
+    ]
 
 
 def _summary(computed: ComputedRun) -> dict[str, Any]:
@@ -275,6 +301,7 @@ def stored_cases(frozen: FrozenRun, graded: pa.Table) -> pa.Table:
                     "beside_fen",
                 )
             },
+            **({"part": cases["part"]} if "part" in cases.column_names else {}),
         }
     )
 
@@ -359,6 +386,7 @@ def _statement_row(
                 "deposit_target_fen": line.deposit_target_fen,
                 "deposit_posting_fen": line.deposit_posting_fen,
                 "case_cut": computed.share_cuts.get(line.hospital, ShareCut()).described(),
+                **_parts(computed, line.hospital),
                 **({} if frozen.by_case is None else {"by_case": str(frozen.by_case)}),
             },
             "steps": _plain_steps(computed.workings[line.hospital])
@@ -415,6 +443,12 @@ def _special_step(frozen: FrozenRun, number: int) -> list[dict[str, Any]]:
             "document": "",
         }
     ]
+
+
+def _parts(computed: ComputedRun, hospital: str) -> dict[str, Any]:
+    """What the cases of a hospital share in each scope, where the pool was divided."""
+    parts = computed.part_cuts.get(hospital)
+    return {} if parts is None else {"parts": {scope: one.described() for scope, one in parts.items()}}
 
 
 def _changes_step(changes: Mapping[str, Any] | None) -> list[dict[str, Any]]:

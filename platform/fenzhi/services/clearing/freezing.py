@@ -28,6 +28,7 @@ from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
 from fenzhi.services.clearing.modes import ModeBasis, load_modes
 from fenzhi.services.clearing.runs import RunKind, local_pool, local_run
+from fenzhi.services.clearing.scopes import floor_acts
 from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, load_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
@@ -317,10 +318,12 @@ def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
         return
     method = PointValueMethod(policy.method("point_value.method"))
     split = policy.method("point_value.elastic_split") if policy.has("point_value.elastic_split") else "volume"
+    scope, is_elastic = policy.method("point_value.scope"), method is PointValueMethod.ELASTIC
     asked = [
-        ("point_value.elastic_split", split, method is not PointValueMethod.ELASTIC or split == "volume"),
-        ("point_value.scope", policy.method("point_value.scope"), policy.method("point_value.scope") == "pool"),
-        ("clearing.case_floor", "true", not (policy.has("clearing.case_floor") and policy.flag("clearing.case_floor"))),
+        ("point_value.elastic_split", split, not is_elastic or split == "volume"),
+        # The agreed volume is one of the pool: nothing says how it is divided, nor what a case of an increment is worth.
+        ("point_value.scope", scope, scope == "pool" or not is_elastic),
+        ("clearing.case_floor", "true", not (is_elastic and floor_acts(policy))),
     ]
     for key, value, is_supported in asked:
         if not is_supported:

@@ -252,10 +252,14 @@ async def _page_shares(
     if terms.get("by_case"):
         amounts = case_amounts([case.points for case in cleared], Fraction(terms["by_case"]))
         return dict(zip((case.case_id for case in cleared), amounts, strict=True))
-    rule = ShareRule.of(row, terms)
-    if rule is None:
+    rules = {part: ShareRule.of(row, terms, part) for part in {case.part for case in cleared}}
+    if None in rules.values():
         return await _shares.of(uow, row, terms)
-    return {case.case_id: rule.share_fen(case.case_id, case.points, case.patient_fen) for case in cleared}
+    return {
+        case.case_id: rule.share_fen(case.case_id, case.points, case.patient_fen)
+        for case in cleared
+        if (rule := rules[case.part]) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Protocol
@@ -27,7 +26,6 @@ from fenzhi.rules.clearing.conservation import (
     check_month,
     check_quarter,
 )
-from fenzhi.rules.clearing.out_of_area import case_amounts
 from fenzhi.rules.clearing.presettlement import (
     MonthClaim,
     MonthMethod,
@@ -37,6 +35,14 @@ from fenzhi.rules.clearing.presettlement import (
     presettle_month,
 )
 from fenzhi.rules.clearing.quarterly import QuarterClaim, QuarterRun, QuarterTerms, clear_quarter
+from fenzhi.rules.clearing.scoped_clearing import (
+    SCOPES_ADD_UP,
+    PointValueScope,
+    ScopedShares,
+    check_by_scope,
+    clear_by_scope,
+    scoped_shares,
+)
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.clearing.workings import annual_working, month_working, quarter_working
 from fenzhi.rules.fund.ledger import BOOKS_AGREE, DEBIT_IS_CREDIT, LedgerAccount
@@ -47,13 +53,23 @@ from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.rules.working import Working
-from fenzhi.services.clearing.case_shares import ShareCut, less_patient_cut
+from fenzhi.services.clearing.case_shares import ShareCut
+from fenzhi.services.clearing.case_totals import PartShare, amounts_by_case, share_totals
 from fenzhi.services.clearing.freezing import FrozenRun, Position
 from fenzhi.services.clearing.grading import SAMPLE, cross_check, grade
 from fenzhi.services.clearing.ledger import Balances, balances_of, postings
 from fenzhi.services.clearing.manifest import in_order, result_sha256
 from fenzhi.services.clearing.modes import NOTHING_BESIDE, BesidePayments, BesideSums, cross_check_modes, with_modes
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.scopes import (
+    NO_CASE_MONEY,
+    CaseMoney,
+    Divided,
+    GradedCases,
+    divided,
+    part_of_cases,
+    scope_of,
+)
 from fenzhi.services.clearing.special_cases import unreviewed_cases, with_special_cases
 from fenzhi.services.clearing.year_inputs import YearInputs, refuse_unassessed
 
@@ -83,6 +99,9 @@ class ComputedRun:
     share_totals: tuple[CaseTotals, ...]
     share_cuts: Mapping[str, ShareCut]
     """By hospital code, the last case that takes one of the fen left."""
+    part_cuts: Mapping[str, Mapping[str, PartShare]]
+    """By hospital code and scope, of a pool that was divided by level or month: what its cases there share."""
+    scoped: ScopedShares | None
     result_sha256: bytes
     annual: Mapping[str, AnnualLine]
     """For a year: what stands below payable, by hospital code."""
@@ -99,11 +118,13 @@ class ComputedRun:
     def laws(self) -> tuple[str, ...]:
         """The laws that were checked and hold (已核对的守恒律)."""
         of_year = (DEPOSIT_IDENTITY, FINAL_IDENTITY, SOURCES_IDENTITY, BOOKS_AGREE) if self.annual else ()
+        by_scope = (SCOPES_ADD_UP,) if self.scoped is not None else ()
         return (
             FIRST_IDENTITY,
             SECOND_IDENTITY,
             TRANSFER_IDENTITY,
             *of_year,
+            *by_scope,
             OWN_RULE,
             SAME_CASES,
             CASE_SHARES,
@@ -121,8 +142,8 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
     is_cleared = pc.equal(cases["disposition"], CLEARED)
     cleared = cases.filter(is_cleared)
     claims = _claims(frozen, cases, _sums(frozen, engine, cleared))
-    settled = settle(frozen, claims, beside.sums())
-    totals, cuts = _share_totals(frozen, engine, settled, cleared)
+    settled = settle(frozen, claims, beside.sums(), GradedCases(cleared, frozen.hospitals))
+    totals, cuts, part_cuts = share_totals(frozen, engine, settled, cleared)
     check_case_totals(settled.lines, totals)
     return ComputedRun(
         cases=cases,
@@ -143,6 +164,8 @@ def compute(frozen: FrozenRun, engine: Engine) -> ComputedRun:
         less_patient=settled.less_patient,
         share_totals=totals,
         share_cuts=cuts,
+        part_cuts=part_cuts,
+        scoped=settled.scoped,
         result_sha256=settled.result_sha256(cases),
     )
 
@@ -196,25 +219,36 @@ class Settled:
     bonus_draws: Mapping[str, int]
     beside: Mapping[str, int]
     """By hospital code, what is paid beside the points."""
+    scoped: ScopedShares | None = None
+    """The shares of a pool that was divided by level or month."""
 
     def result_sha256(self, cases: pa.Table) -> bytes:
         """The digest of the result with its cases (结果摘要)."""
         return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()), self.beside)
 
 
-def settle(ground: Ground, claims: Mapping[str, Claim], beside: BesideSums = NOTHING_BESIDE) -> Settled:
-    """The money of a run from what each hospital claims, every law checked (由机构数据计算金额). Raises: as `compute`."""
+def settle(
+    ground: Ground,
+    claims: Mapping[str, Claim],
+    beside: BesideSums = NOTHING_BESIDE,
+    money: CaseMoney = NO_CASE_MONEY,
+) -> Settled:
+    """The money of a run from what each hospital claims, every law checked (由机构数据计算金额). `money`: of its cases, for parts and floors.
+
+    Raises: as `compute`.
+    """
     run: MonthRun | QuarterRun
     year: AnnualRun | None = None
+    scoped: ScopedShares | None = None
     if ground.kind is RunKind.MONTH:
         run, balance, workings = _month(ground, claims)
         value, printed_places = run.terms.point_value, run.terms.printed_decimals
         ratio, less_patient = run.terms.fund_ratio, run.terms.method is MonthMethod.SP_MINUS_PATIENT
     else:
         if ground.kind is RunKind.QUARTER:
-            run, balance, workings = _quarter(ground, claims, beside.from_pool_fen)
+            run, balance, workings, scoped = _quarter(ground, claims, beside.from_pool_fen, money)
         else:
-            year, balance, workings = _year(ground, claims, beside.from_pool_fen)
+            year, balance, workings, scoped = _year(ground, claims, beside.from_pool_fen, money)
             run = year.year
         value, printed_places = run.point_value, run.terms.shares.printed_decimals
         ratio, less_patient = value.fund_ratio(), False
@@ -233,6 +267,7 @@ def settle(ground: Ground, claims: Mapping[str, Claim], beside: BesideSums = NOT
         annual={line.hospital: line for line in year.lines} if year else {},
         offsets=_offsets(ground, run.lines, ids),
         bonus_draws=year.bonuses.draws if year else {},
+        scoped=scoped,
     )
 
 
@@ -250,7 +285,15 @@ def graded_cases(frozen: FrozenRun, engine: Engine) -> tuple[pa.Table, dict[str,
     cross_check_modes(graded, frozen.cases, frozen.basis, frozen.modes, sample)
     unreviewed = unreviewed_cases(graded, frozen.cases["case_id"], frozen.special)
     graded = with_special_cases(graded, frozen.cases["case_id"], frozen.special)
-    return in_order(_beside(frozen.cases, graded)), unreviewed, beside
+    together = _beside(frozen.cases, graded)
+    part = None if frozen.by_case is not None or frozen.kind is RunKind.MONTH else _part(frozen)
+    if part is not None:
+        together = together.append_column("part", part)
+    return in_order(together), unreviewed, beside
+
+
+def _part(frozen: FrozenRun) -> pa.ChunkedArray | None:
+    return part_of_cases(frozen.cases, frozen.basis, frozen.policy)
 
 
 def _all_there(frozen: int, graded: int) -> None:
@@ -288,13 +331,6 @@ def _sums(frozen: FrozenRun, engine: Engine, cleared: pa.Table) -> dict[str, dic
         for row in paid.group_by("hospital").aggregate([("fen", "sum")]).to_pylist():
             found[row["hospital"]]["case_priced_fen"] = row["fen_sum"]
     return found
-
-
-def amounts_by_case(points: pa.ChunkedArray, fen_per_unit: Fraction) -> pa.ChunkedArray:
-    """What each case of another area is paid, in the order of the rows given (异地病例逐例金额). Units: fen."""
-    known = pc.unique(points)
-    amounts = case_amounts(known.to_pylist(), fen_per_unit)
-    return pc.take(pa.array(amounts, pa.int64()), pc.index_in(points, value_set=known))
 
 
 def _hospital_codes(frozen: FrozenRun, cases: pa.Table) -> pa.ChunkedArray:
@@ -385,14 +421,38 @@ def _with_beside(due: Balances, beside: BesideSums) -> Balances:
 
 
 def _quarter(
-    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int
-) -> tuple[QuarterRun, Balance, dict[str, Working]]:
+    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int, money: CaseMoney
+) -> tuple[QuarterRun, Balance, dict[str, Working], ScopedShares | None]:
     terms = frozen_quarter_terms(ground)
     fund_fen = after_off_pool(fund_to_share(ground, claims), from_pool_fen)
     asked = [_quarter_claim(ground, code, one) for code, one in claims.items()]
+    cut = _divided(ground, fund_fen, asked, terms, money)
+    if cut is not None:
+        asked = cut.claims(asked)
+        if scope_of(ground.policy) is not PointValueScope.POOL:
+            scoped = clear_by_scope(cut.funds, ground.points_decimals, cut.parts, asked, terms)
+            balance = check_by_scope(scoped, cut.funds, cut.parts, asked)
+            shares = scoped_shares(cut.funds, ground.points_decimals, cut.parts, asked, terms)
+            lines = scoped.run.lines
+            return (
+                scoped.run,
+                balance,
+                {one.hospital: quarter_working(scoped.run, one, shares) for one in lines},
+                shares,
+            )
     run = clear_quarter(fund_fen, ground.points_decimals, asked, terms)
     balance = check_quarter(run, asked, fund_fen)
-    return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}
+    return run, balance, {line.hospital: quarter_working(run, line) for line in run.lines}, None
+
+
+def _divided(
+    ground: Ground, fund_fen: int, asked: Sequence[QuarterClaim], terms: QuarterTerms, money: CaseMoney
+) -> Divided | None:
+    """The pool by scope and with floors, where the policy asks for either; cases from elsewhere are priced one by one."""
+    if ground.by_case is not None:
+        return None
+    place = (ground.kind, ground.policy, ground.manifest, ground.points_decimals)
+    return divided(*place, fund_fen, asked, terms, money)
 
 
 def fund_to_share(ground: Ground, claims: Mapping[str, Claim]) -> int:
@@ -456,27 +516,36 @@ def opened_baseline(ground: Ground, hospital: int) -> int:
 
 
 def _year(
-    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int
-) -> tuple[AnnualRun, Balance, dict[str, Working]]:
+    ground: Ground, claims: Mapping[str, Claim], from_pool_fen: int, money: CaseMoney
+) -> tuple[AnnualRun, Balance, dict[str, Working], ScopedShares | None]:
     fund_fen = after_off_pool(fund_to_share(ground, claims), from_pool_fen)
     beside, policy = ground.beside, ground.policy
     refuse_unassessed(beside, {code: one.number for code, one in claims.items()})
     terms = AnnualTerms.from_policy(policy, frozen_quarter_terms(ground), beside.kept_back)
     place = terms.year.assessment_place
+    plain = [_quarter_claim(ground, code, one) for code, one in claims.items()]
+    cut = _divided(ground, fund_fen, plain, terms.year, money)
+    shares: ScopedShares | None = None
+    if cut is not None:
+        plain = cut.claims(plain)
+        if scope_of(policy) is not PointValueScope.POOL:
+            shares = scoped_shares(cut.funds, ground.points_decimals, cut.parts, plain, terms.year)
     asked = [
         AnnualClaim(
-            year=replace(
-                _quarter_claim(ground, code, one), assessment_coefficient=beside.coefficient(one.number, place)
-            ),
+            year=replace(claim, assessment_coefficient=beside.coefficient(one.number, place)),
             booked_after_audit_fen=one.booked_fen - ground.deductions.get(one.number, 0),
             advance_fen=beside.advances.get(one.number, 0),
             deposit_release=beside.release(one.number, place, policy),
         )
-        for code, one in claims.items()
+        for claim, one in zip(plain, claims.values(), strict=True)
     ]
-    run = clear_year(fund_fen, ground.points_decimals, asked, terms)
-    balance = check_year(run, asked, fund_fen)
-    return run, balance, {line.hospital: annual_working(run, line) for line in run.lines}
+    shared = None if shares is None else (shares.point_value, shares.whole)
+    run = clear_year(fund_fen, ground.points_decimals, asked, terms, shared)
+    if shares is not None and cut is not None:
+        again = scoped_shares(cut.funds, ground.points_decimals, cut.parts, plain, terms.year)
+        shared = (again.point_value, again.whole)
+    balance = check_year(run, asked, fund_fen, shared)
+    return run, balance, {line.hospital: annual_working(run, line, shares) for line in run.lines}, shares
 
 
 def _offsets(
@@ -500,50 +569,6 @@ def _offsets(
         if taken:
             found[line.hospital] = tuple(taken)
     return found
-
-
-def _share_totals(
-    frozen: FrozenRun, engine: Engine, settled: Settled, cleared: pa.Table
-) -> tuple[tuple[CaseTotals, ...], dict[str, ShareCut]]:
-    """The case shares of every hospital, apportioned and added up again, and who takes the last fen of each."""
-    if cleared.num_rows == 0:
-        return (), {}
-    # Rows stand in order of case id, so that their numbers break ties as the ids would.
-    numbers = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), cleared.num_rows))
-    grouped = pa.table({"hospital": cleared["hospital_id"], "points": cleared["points"], "case_id": numbers})
-    counted = grouped.group_by("hospital").aggregate([("case_id", "count"), ("points", "sum")]).to_pylist()
-    code_of = {row["hospital"]: frozen.hospitals[row["hospital"]][0] for row in counted}
-    gross = {line.hospital: line.gross_fen for line in settled.lines}
-    shares, cuts = dict(gross), dict.fromkeys(code_of.values(), ShareCut())
-    if frozen.by_case is not None:
-        paid = pa.table({"hospital": cleared["hospital_id"], "fen": amounts_by_case(cleared["points"], frozen.by_case)})
-        summed = paid.group_by("hospital").aggregate([("fen", "sum")]).to_pylist()
-        shares = {code_of[row["hospital"]]: row["fen_sum"] for row in summed}
-    elif settled.less_patient:
-        for number, code in code_of.items():
-            own = cleared.filter(pc.equal(cleared["hospital_id"], number))
-            columns = (own[name].to_pylist() for name in ("case_id", "points", "patient_fen"))
-            cases = [(uuid.UUID(one), points, other) for one, points, other in zip(*columns, strict=True)]
-            cuts[code] = less_patient_cut(gross[code], cases, settled.point_value.fen_per_unit())
-    else:
-        totals = pa.table(
-            {
-                "hospital": pa.array(list(code_of), cleared["hospital_id"].type),
-                "total_fen": pa.array([gross.get(code, 0) for code in code_of.values()], pa.int64()),
-            }
-        )
-        shared = engine.apportion_cases(totals, grouped)
-        summed = shared.group_by("hospital").aggregate([("share_fen", "sum")]).to_pylist()
-        shares = {code_of[row["hospital"]]: row["share_fen_sum"] for row in summed}
-        for row in shared.filter(pc.is_valid(shared["last_remainder"])).to_pylist():
-            last = cleared["case_id"][row["case_id"] - 1].as_py()
-            cuts[code_of[row["hospital"]]] = ShareCut(row["last_remainder"], uuid.UUID(last))
-    totals_of_cases = tuple(
-        CaseTotals(code, row["case_id_count"], row["points_sum"], shares.get(code, 0))
-        for row in counted
-        for code in (code_of[row["hospital"]],)
-    )
-    return totals_of_cases, cuts
 
 
 def _pending(cases: pa.Table) -> dict[str, int]:

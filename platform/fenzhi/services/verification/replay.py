@@ -16,6 +16,7 @@ from sqlalchemy import Row
 
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
 from fenzhi.rules.clearing.out_of_area import case_amounts, price_of_local_pool
+from fenzhi.rules.clearing.scoped_clearing import PointValueScope
 from fenzhi.rules.clearing.statement import Account, StatementLine
 from fenzhi.rules.payment_modes.case_modes import purses
 from fenzhi.rules.payment_modes.mode_of_case import PaymentMode
@@ -27,6 +28,7 @@ from fenzhi.services.clearing.freezing import Position, position_among
 from fenzhi.services.clearing.manifest import plain_line
 from fenzhi.services.clearing.modes import BesideSums
 from fenzhi.services.clearing.runs import RunKind
+from fenzhi.services.clearing.scopes import NO_CASE_MONEY, SUMMED, CaseMoney, floor_acts, scope_of
 from fenzhi.services.clearing.statements import Settled, claims_of, settle
 from fenzhi.services.clearing.year_inputs import YearInputs, read_described
 from fenzhi.services.policy.resolution import definitions
@@ -84,7 +86,8 @@ async def verify_replay(
                 (fen,) = case_amounts([int(row.points)], ground.by_case)
                 held = sums[codes[row.hospital_id]]
                 held["case_priced_fen"] = held.get("case_priced_fen", 0) + fen * int(row.cases)
-        settled = settle(ground, claims_of(ground, frozen, sums), await _beside(uow, run))
+        money = await _case_money(uow, run, ground, codes)
+        settled = settle(ground, claims_of(ground, frozen, sums), await _beside(uow, run), money)
     except InvariantBroken as broken:
         found.saw(CHECK, False, f"{place} {broken.account or 'run'}", str(broken))
         return
@@ -143,6 +146,40 @@ async def _beside(uow: UnitOfWork, run: Row[Any]) -> BesideSums:
         paid[mode] = paid.get(mode, 0) + int(row.fen)
     held = purses(paid, run.manifest.get("modes", {}).get("set_asides", {}))
     return BesideSums(by_hospital, sum(one.from_pool_fen for one in held))
+
+
+@dataclass(frozen=True)
+class _StoredCases:
+    """The cleared cases of a run as stored, for parts and floors (已存病例)."""
+
+    sums: Mapping[str, Mapping[str, Mapping[str, int]]]
+    cases: Sequence[Row[Any]]
+    codes: Mapping[int, str]
+
+    def parts(self) -> Mapping[str, Mapping[str, Mapping[str, int]]]:
+        """Scope → hospital code → sums."""
+        return self.sums
+
+    def below(self, part: str | None, fen_per_unit: Fraction) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Hospital code → points and other payers of the cases below what others paid."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for row in self.cases:
+            if (part is None or row.part == part) and row.patient_fen > row.points * fen_per_unit:
+                found.setdefault(self.codes[row.hospital_id], []).append((row.points, row.patient_fen))
+        return found
+
+
+async def _case_money(uow: UnitOfWork, run: Row[Any], ground: _Recorded, codes: Mapping[int, str]) -> CaseMoney:
+    """What parts and floors are made of, from the run's stored cases; nothing where the policy asks for neither."""
+    if ground.kind is RunKind.MONTH or ground.by_case is not None:
+        return NO_CASE_MONEY
+    sums: dict[str, dict[str, dict[str, int]]] = {}
+    if scope_of(ground.policy) is not PointValueScope.POOL:
+        for row in await store.run_part_sums(uow, run.run_id):
+            held = {name: int(getattr(row, name)) for name in SUMMED}
+            sums.setdefault(str(row.part), {})[codes[row.hospital_id]] = held
+    cases = await store.run_case_payers(uow, run.run_id) if floor_acts(ground.policy) else []
+    return _StoredCases(sums, cases, codes)
 
 
 def _price_of_local(manifest: Mapping[str, Any]) -> Fraction | None:

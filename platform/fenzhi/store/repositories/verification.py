@@ -99,6 +99,29 @@ async def run_case_sums(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
     )
 
 
+async def run_part_sums(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
+    """Cases, points and money of the cleared cases of a run as stored, by scope of the point value and hospital."""
+    return await uow.rows(
+        text(
+            """select part, hospital_id, count(*) as cases, sum(points)::bigint as points, sum(total_fen)::bigint as cost_fen,
+                      sum(basic_fund_fen)::bigint as booked_fen, sum(patient_fen)::bigint as patient_fen
+               from run_case where area_id = :area and run_id = :run and disposition = 'cleared' group by 1, 2"""
+        ),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
+async def run_case_payers(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
+    """Points and other payers of every cleared case of a run as stored."""
+    return await uow.rows(
+        text(
+            """select part, hospital_id, points, patient_fen from run_case
+               where area_id = :area and run_id = :run and disposition = 'cleared'"""
+        ),
+        {"area": uow.scope.area, "run": run_id},
+    )
+
+
 async def run_case_beside(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
     """What a run pays beside the points as stored with its cases, by hospital and mode."""
     return await uow.rows(
