@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from builders.catalog_province import HEADER, CatalogProvince
+from builders.catalog_province import HEADER, CatalogProvince, discharges
 from builders.clearing_place import Pool, open_pool
 from builders.one_person import same_person
 from builders.review_place import SHEET, enter_experts
@@ -17,6 +17,8 @@ from builders.world import Client, World, new_key
 from fenzhi.access.roles import Role
 from fenzhi.rules.refusals import Conflict
 from fenzhi.rules.review.panel import order_of
+from fenzhi.store.repositories import provisional as repository
+from fenzhi.store.session import UnitOfWork
 from fenzhi_graphql.paging import global_id
 
 KIND = "I10.x00x002"
@@ -34,6 +36,9 @@ query($h: String!, $c: [GroupingCaseInput!]!) { groupingPreview(hospitalCode: $h
 EXPLAIN = """
 query($id: ID!) { caseExplain(id: $id) { disposition reason groupCode points steps { rule zh en document values { name value } } } }
 """
+SEEN_BEFORE = """
+query($id: ID!) { catalogEdition(id: $id) { preview { cases moved groupedBefore groupedAfter pointsBefore pointsAfter } } }
+"""
 DOCUMENT = "临时病种会议纪要〔2025〕2号"
 
 
@@ -46,6 +51,8 @@ class Desk:
     group: str = ""
     run: str = ""
     february: str = ""
+    covered: str = ""
+    regrouping: str = ""
 
     async def do(self, client: Client, mutation: str, **order: Any) -> tuple[dict[str, Any] | None, list[str]]:
         """A mutation of provisional groups: the group and the codes of what stood in the way."""
@@ -98,7 +105,7 @@ async def desk(world: World) -> Desk:
     await pool.published("MONTH", 1)
     found = Desk(pool, CatalogProvince(world, pool.place.province))
     found.february = str(await pool.put(big, 2, KIND))
-    await pool.put(big, 2)
+    found.covered = str(await pool.put(big, 2))
     await pool.put(pool.place.county_hospital, 3, KIND)
     return found
 
@@ -248,6 +255,59 @@ async def test_runs_previews_and_explanations_use_it_within_its_days(desk: Desk)
     }  # fmt: skip
 
 
+async def test_explaining_a_case_that_has_a_group_asks_for_no_provisional_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    approved = repository.approved
+
+    async def counted(uow: UnitOfWork, area_id: int) -> Any:
+        asked.append(area_id)
+        return await approved(uow, area_id)
+
+    monkeypatch.setattr(repository, "approved", counted)
+    clerk = await desk.pool.clerk()
+    for case, times in ((desk.covered, 0), (desk.february, 1)):
+        found = (await clerk.gql(EXPLAIN, {"id": global_id("InpatientCase", case)}))["caseExplain"]
+        assert (found["disposition"], len(asked)) == ("cleared", times)
+
+
+async def test_an_edition_s_preview_sees_them_beside_both_editions(desk: Desk) -> None:
+    await desk.province.remember(0, discharges(3, 2025, "tertiary", KIND, [], 1))
+    edition = await desk.province.draft(
+        "T2025B", "2025-02-15", diagnosisTable="T1", procedureTable="T1", scoreDecimals=1
+    )
+    rows = f"{HEADER}\n1,I63.9,I63.9,脑梗死,4,,,,,core,2,700.0,0\n"
+    assert (await desk.province.put(f"/v1/catalog-editions/{edition}/groups", rows.encode())).status_code == 200
+    editor = await desk.province.editor()
+    started = await desk.province.act(editor, "catalogEditionPreview", {"edition": edition, "year": 2025}, "job { id }")
+    assert started["userErrors"] == []
+    await desk.pool.world.work_off()
+    found = (await editor.gql(SEEN_BEFORE, {"id": edition}))["catalogEdition"]["preview"]
+    assert found == [
+        {
+            "cases": 3,
+            "moved": 0,
+            "groupedBefore": 3,
+            "groupedAfter": 3,
+            "pointsBefore": "2401.5",
+            "pointsAfter": "2401.5",
+        }
+    ]
+
+
+async def test_a_year_is_regrouped_with_it(desk: Desk) -> None:
+    clerk = await desk.pool.clerk()
+    edition = (await clerk.gql('{ catalogEditionInForce(on: "2025-02-01") { id } }'))["catalogEditionInForce"]["id"]
+    started = await desk.province.act(clerk, "casesRegroup", {"edition": edition, "year": 2025}, "job { id }")
+    assert started["userErrors"] == []
+    await desk.pool.world.work_off()
+    (made,) = (await clerk.gql("{ regroupings(first: 5) { nodes { id grouped } } }"))["regroupings"]["nodes"]
+    desk.regrouping = made["id"]
+    # Of the seven cases one of January, that of February and the other of February.
+    assert made["grouped"] == 3
+
+
 async def test_it_ends_early_or_is_absorbed_by_two_persons(desk: Desk) -> None:
     clerk, approver = await desk.pool.clerk(), await desk.pool.approver()
     edition = await desk.province.draft("T2026", "2026-01-01", diagnosisTable="T1", procedureTable="T1")
@@ -290,6 +350,16 @@ async def test_it_ends_early_or_is_absorbed_by_two_persons(desk: Desk) -> None:
     run = await desk.pool.look(desk.run)
     cases = [case for node in run["statements"]["nodes"] for case in node["cases"]["nodes"]]
     assert sorted(case["groupCode"] for case in cases) == ["I63.9:", "LS0002"]
+
+
+async def test_a_replay_asks_those_of_its_manifest_whatever_became_of_them(desk: Desk) -> None:
+    clerk = await desk.pool.clerk()
+    order = {"regrouping": desk.regrouping}
+    assert (await desk.province.act(clerk, "regroupingReplay", order, "job { id }"))["userErrors"] == []
+    await desk.pool.world.work_off()
+    text_ = "query($id: ID!) { regrouping(id: $id) { replays { sameInputs sameResults } } }"
+    found = (await clerk.gql(text_, {"id": desk.regrouping}))["regrouping"]
+    assert found["replays"] == [{"sameInputs": True, "sameResults": True}]
 
 
 async def test_nothing_of_it_is_ever_changed(desk: Desk) -> None:

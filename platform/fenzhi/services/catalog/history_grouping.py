@@ -14,6 +14,8 @@ from fenzhi.engine.engine import Engine
 from fenzhi.rules.catalog.derivation_from_sums import HistorySum
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.grouping_method import GroupingMethod
+from fenzhi.rules.grouping.outcome import GroupingReason
+from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, provisional_book, provisional_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ def group_equal_cases(
     methods: Mapping[int, GroupingMethod],
     *,
     memory_limit_mb: int,
+    beside: Mapping[int, Sequence[ProvisionalGroup]] | None = None,
 ) -> list[str | None]:
     """The group code of each, or None when ungrouped (病种编码), in the order given.
 
-    `methods` by area. Runs in a thread of the caller's; takes as long as the bulk engine takes.
+    `methods` by area; `beside` the provisional groups of an area, asked of the cases that the book does not cover. Runs in a thread of the caller's; takes as long as the bulk engine takes.
     """
-    found: list[str | None] = [None] * len(cases)
+    found: dict[int, str | None] = {}
+    uncovered: dict[int, list[int]] = {}
     compiled: dict[GroupingMethod, CompiledBook] = {}
     with Engine(memory_limit=f"{memory_limit_mb}MB") as engine:
         for method in dict.fromkeys(methods[area] for area in sorted({one.area_id for one in cases})):
@@ -89,9 +93,19 @@ def group_equal_cases(
             if method not in compiled:
                 compiled[method] = compile_book(book, method)
             answer = engine.group(_table(cases[i] for i in places), compiled[method])
-            for place, code in zip(places, answer["group_code"].to_pylist(), strict=True):
+            reasons = answer["reason"].to_pylist()
+            for place, code, reason in zip(places, answer["group_code"].to_pylist(), reasons, strict=True):
                 found[place] = code
-    return found
+                if GroupingReason(reason).is_uncovered:
+                    uncovered.setdefault(cases[place].area_id, []).append(place)
+        for area, groups in (beside or {}).items():
+            of_area = provisional_book(book.edition, groups)
+            if of_area is not None and area in uncovered:
+                asked = compile_book(of_area, provisional_method(methods[area]))
+                answer = engine.group(_table(cases[i] for i in uncovered[area]), asked)
+                found_codes = answer["group_code"].to_pylist()
+                found |= dict(zip(uncovered[area], found_codes, strict=True))
+    return [found.get(place) for place in range(len(cases))]
 
 
 def _table(cases: Iterable[EqualCases]) -> pa.Table:

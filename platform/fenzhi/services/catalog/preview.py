@@ -1,6 +1,7 @@
 """What an edition would do before it is published (发布前影响预演): a year's cases under it and under the edition in force.
 
-A point here is a group's score: coefficients and outliers come later in the chain and are the same on both sides.
+A point here is a group's score: coefficients and outliers come later in the chain and are the same on both sides. Beside each edition stand
+the area's provisional groups that speak then: beside the one before on its last day, beside the draft on its first.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from fenzhi.outbox.jobs import enqueue
 from fenzhi.rules.catalog.edition import Edition
 from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.grouping_method import GroupingMethod
+from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup
 from fenzhi.rules.refusals import Conflict
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.catalog.book import edition_row, load_edition
 from fenzhi.services.catalog.faults import fault, refuse
 from fenzhi.services.catalog.history_grouping import EqualCases, group_equal_cases
+from fenzhi.services.catalog.provisional_in_force import approved_groups, in_force
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.policy.resolution import resolved_policy
@@ -107,18 +110,24 @@ async def preview(job: JobInHand) -> None:
     async with job.reading() as uow:
         row = await edition_row(uow, edition_id)
         _require_unpublished(row.state)
-        before = await load_edition(uow, await _before(uow, row))
-        after = await load_edition(uow, row)
+        row_before = await _before(uow, row)
+        before, after = await load_edition(uow, row_before), await load_edition(uow, row)
         rows = await catalog_desk.history_by_hospital(uow, uow.scope.area_ids, year)
         methods = {
             area: grouping_method_of(await resolved_policy(uow, row.effective_from, area_id=area))
             for area in sorted({one.area_id for one in rows})
         }
+        approved = {area: await approved_groups(uow, area) for area in methods}
+        last_day, first_day = row.effective_from - timedelta(days=1), row.effective_from
+        beside = (
+            {area: in_force(groups, last_day, row_before.scale) for area, groups in approved.items()},
+            {area: in_force(groups, first_day, row.scale) for area, groups in approved.items()},
+        )
     if not rows:
         raise Conflict(f"{year} 年没有可用的历史病例。", f"There is no usable history of {year}.", code="NO_HISTORY")
     await job.progress(1, 3)
     limit = job.platform.memory_limit_mb
-    found = await asyncio.to_thread(_compare, rows, before, after, methods, limit)
+    found = await asyncio.to_thread(_compare, rows, (before, after), methods, beside, limit)
     await job.progress(2, 3)
     result: dict[str, Any] = {"edition_id": str(edition_id), "year": year, "rows": len(found)}
     async with job.finishing(result) as uow:
@@ -130,7 +139,11 @@ async def preview(job: JobInHand) -> None:
 
 
 def _compare(
-    rows: Sequence[Any], before: Edition, after: Edition, methods: Mapping[int, GroupingMethod], memory_limit_mb: int
+    rows: Sequence[Any],
+    editions: tuple[Edition, Edition],
+    methods: Mapping[int, GroupingMethod],
+    beside: tuple[Mapping[int, Sequence[ProvisionalGroup]], Mapping[int, Sequence[ProvisionalGroup]]],
+    memory_limit_mb: int,
 ) -> dict[tuple[int, int, str], list[Any]]:
     """(area, hospital, level) → cases, moved, grouped before and after, points before and after."""
     cases = [
@@ -138,11 +151,10 @@ def _compare(
         for one in rows
     ]
     old, new = (
-        group_equal_cases(cases, CatalogBook(edition), methods, memory_limit_mb=memory_limit_mb)
-        for edition in (before, after)
+        group_equal_cases(cases, CatalogBook(edition), methods, memory_limit_mb=memory_limit_mb, beside=groups)
+        for edition, groups in zip(editions, beside, strict=True)
     )
-    old_scores = {group.group_code: group.score for group in before.groups}
-    new_scores = {group.group_code: group.score for group in after.groups}
+    old_scores, new_scores = (_scores(edition, groups) for edition, groups in zip(editions, beside, strict=True))
     found: dict[tuple[int, int, str], list[Any]] = {}
     for row, one, was, now in zip(rows, cases, old, new, strict=True):
         held = found.setdefault((row.area_id, row.hospital_id, row.level), [0, 0, 0, 0, Decimal(0), Decimal(0)])
@@ -150,11 +162,17 @@ def _compare(
         held[1] += one.n if was != now else 0
         if was is not None:
             held[2] += one.n
-            held[4] += old_scores[was] * one.n
+            held[4] += old_scores[row.area_id][was] * one.n
         if now is not None:
             held[3] += one.n
-            held[5] += new_scores[now] * one.n
+            held[5] += new_scores[row.area_id][now] * one.n
     return found
+
+
+def _scores(edition: Edition, beside: Mapping[int, Sequence[ProvisionalGroup]]) -> dict[int, dict[str, Decimal]]:
+    """Area → group code → score, of the edition and of the area's provisional groups."""
+    published = {one.group_code: one.score for one in edition.groups if one.score is not None}
+    return {area: published | {one.group_code: one.score for one in groups} for area, groups in beside.items()}
 
 
 async def latest_preview(platform: Platform, subject: Subject, edition_id: uuid.UUID) -> Sequence[PreviewView]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup
 from fenzhi.store.repositories import provisional
@@ -45,3 +47,35 @@ def in_force(found: Sequence[ApprovedGroup], day: date, scale: int) -> tuple[Pro
     A score of another scale is no score here: such a group is silent until it is put before the panel again.
     """
     return tuple(one.group for one in found if one.scale == scale and one.group.in_force_on(day))
+
+
+def described(one: ProvisionalGroup) -> dict[str, str]:
+    """A group for the manifest of a run (清单所载临时病种)."""
+    return {
+        "code": one.group_code,
+        "diagnosis": one.diagnosis,
+        "procedures": "+".join(one.procedures),
+        "score": str(one.score),
+        "first": one.first.isoformat(),
+        "last": one.last.isoformat(),
+    }
+
+
+def named_in(editions: Iterable[Mapping[str, Any]], scale: int) -> tuple[ApprovedGroup, ...]:
+    """The groups that the editions of a manifest name, as they stood then (清单所载临时病种还原), by code.
+
+    Whatever became of them since, a run that is repeated asks these and no others. Requires: editions of one scale.
+    """
+    found = {
+        one["code"]: ProvisionalGroup(
+            one["code"],
+            one["diagnosis"],
+            tuple(one["procedures"].split("+")) if one["procedures"] else (),
+            Decimal(one["score"]),
+            date.fromisoformat(one["first"]),
+            date.fromisoformat(one["last"]),
+        )
+        for edition in editions
+        for one in edition.get("provisional", ())
+    }
+    return tuple(ApprovedGroup(found[code], scale) for code in sorted(found))

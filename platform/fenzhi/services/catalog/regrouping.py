@@ -25,6 +25,7 @@ from fenzhi.rules.refusals import Conflict, NotFound
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.catalog.book import edition_row
 from fenzhi.services.catalog.faults import fault, refuse
+from fenzhi.services.catalog.provisional_in_force import named_in
 from fenzhi.services.catalog.regroup_tasks import SEES_REGROUPINGS
 from fenzhi.services.clearing.freezing import cases_of_pool
 from fenzhi.services.clearing.grading import GradingBasis, cross_check, grade, load_basis, places_of
@@ -134,7 +135,7 @@ async def regroup(job: JobInHand) -> None:
             for insurance, scope in _POOLS
             if (
                 found := await _pool(
-                    job.platform.database, uow, edition, (insurance, scope, year), policy_on, known, hospitals
+                    job.platform.database, uow, edition, (insurance, scope, year), policy_on, known, hospitals, first
                 )
             )
         ]
@@ -202,14 +203,24 @@ async def _pool(
     policy_on: date,
     known: datetime,
     hospitals: Mapping[int, tuple[str, int | None]],
+    first: Row[Any] | None,
 ) -> _Pool | None:
+    """A pool of the year with what it is grouped by; of a replay (`first`), by the provisional groups that the manifest names."""
     insurance, pool_scope, year = pool
     months = (SettlementMonth(year, 1), SettlementMonth(year, 12))
     cases = await cases_of_pool(uow, pool, months, known)
     if cases.num_rows == 0:
         return None
     policy = await resolved_policy(uow, policy_on, insurance=insurance)
-    basis = await load_basis(uow, policy, insurance, places_of(cases), year - 1, edition=edition, pool=pool)
+    approved = None
+    if first is not None:
+        mine = [
+            one for one in first.manifest["pools"] if (one["insurance"], one["pool_scope"]) == (insurance, pool_scope)
+        ]
+        approved = named_in([use for one in mine for use in one["editions"]], edition.scale)
+    basis = await load_basis(
+        uow, policy, insurance, places_of(cases), year - 1, edition=edition, pool=pool, approved=approved
+    )
     before = await _before(database, uow, pool, known)
     runs = sorted({str(one) for one in before["run_id"].to_pylist()})
     in_set = case_set(cases, {number: code for number, (code, _) in hospitals.items()})

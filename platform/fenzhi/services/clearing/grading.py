@@ -98,22 +98,11 @@ class EditionUse:
             "sha256": (self.row.content_sha256 or b"").hex(),
             "overlay": str(self.overlay_id or ""),
             "references_sha256": hashlib.sha256(repr(means).encode()).hexdigest(),
-        } | ({"provisional": [_described(one) for one in self.groups]} if self.groups else {})
+        } | ({"provisional": [provisional.described(one) for one in self.groups]} if self.groups else {})
 
 
 def _key(row: Row[Any], overlay_id: uuid.UUID | None, groups: Iterable[ProvisionalGroup]) -> str:
     return f"{row.edition_id}/{overlay_id or ''}" + "".join(f"/{one.group_code}" for one in groups)
-
-
-def _described(one: ProvisionalGroup) -> dict[str, str]:
-    return {
-        "code": one.group_code,
-        "diagnosis": one.diagnosis,
-        "procedures": "+".join(one.procedures),
-        "score": str(one.score),
-        "first": one.first.isoformat(),
-        "last": one.last.isoformat(),
-    }
 
 
 @dataclass(frozen=True)
@@ -156,11 +145,13 @@ async def load_basis(
     edition: Row[Any] | None = None,
     earliest: bool = False,
     pool: tuple[str, str, int] | None = None,
+    approved: Sequence[provisional.ApprovedGroup] | None = None,
 ) -> GradingBasis:
     """Read what the cases of these hospitals and discharge dates are graded by (装载依据).
 
     Policy: grouping.*, scoring.*. With `edition` every date is graded under that edition, and the overlay beside it on the first day of
     the year priced (history is regrouped under the edition it prices); with `earliest` a date before the first known level or coefficient takes the first one, and no agreement is asked for.
+    `approved`: the provisional groups of a manifest, for a run that is repeated; without them, those approved now.
     Raises: PolicyNotEntered, EditionsNotAddable, Conflict POINT_VALUE_NOT_APPROVED, DataRefused for a policy row that cannot be read.
     """
     asked = sorted(set(places))
@@ -168,7 +159,7 @@ async def load_basis(
     lines = await _lines(uow, policy, pool)
     factors, factor_of, withheld = await _factors(uow, insurance, asked, earliest=earliest)
     used: dict[str, tuple[Row[Any], uuid.UUID | None, tuple[ProvisionalGroup, ...]]] = {}
-    approved = await provisional.approved_groups(uow, uow.scope.area)
+    known_groups = approved if approved is not None else await provisional.approved_groups(uow, uow.scope.area)
     edition_of: dict[date, str] = {}
     # One question for the span, not one for each of its days.
     known = [edition] if edition is not None else await _editions_of(uow, dates)
@@ -180,7 +171,7 @@ async def load_basis(
         spoken_on = day if edition is None else max(date(reference_year + 1, 1, 1), row.effective_from)
         begun = (o.overlay_id for o in overlays if o.edition_id == row.edition_id and o.effective_from <= spoken_on)
         overlay_id = next(begun, None)
-        groups = provisional.in_force(approved, day, row.scale)
+        groups = provisional.in_force(known_groups, day, row.scale)
         key = _key(row, overlay_id, groups)
         used[key] = (row, overlay_id, groups)
         edition_of[day] = key

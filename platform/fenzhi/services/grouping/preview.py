@@ -28,6 +28,7 @@ from fenzhi.rules.quantities import decimal_places
 from fenzhi.rules.refusals import DataRefused, InvariantBroken, NotFound, Refusal
 from fenzhi.rules.scoring.score_case import ScoredCase, applied_coefficient
 from fenzhi.services.acts import Platform, looking
+from fenzhi.services.catalog.provisional_in_force import approved_groups
 from fenzhi.services.grouping.compiled import compiled_for
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.basis import means_for
@@ -95,6 +96,7 @@ async def preview_cases(
                 code="HOSPITAL_NOT_FOUND",
                 hint="核对机构编号 / check the institution's code",
             )
+        approved = await approved_groups(uow, hospital.area_id)
         for one in cases:
             key = (one.insurance, one.discharge_date, one.month)
             if key not in frames:
@@ -105,6 +107,7 @@ async def preview_cases(
                     insurance=one.insurance,
                     discharge_date=one.discharge_date,
                     settlement_month=one.month,
+                    approved=approved,
                 )
     return await asyncio.to_thread(_answers, platform.memory_limit_mb, frames, cases)
 

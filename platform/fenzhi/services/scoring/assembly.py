@@ -29,7 +29,7 @@ from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustmen
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, ScoredCase, score_blank, score_case
 from fenzhi.services.catalog import book
-from fenzhi.services.catalog.provisional_in_force import approved_groups, in_force
+from fenzhi.services.catalog.provisional_in_force import ApprovedGroup, approved_groups, in_force
 from fenzhi.services.grouping.compiled import scored_book
 from fenzhi.services.policy.methods import grouping_method_of
 from fenzhi.services.policy.resolution import resolved_policy
@@ -173,10 +173,13 @@ async def scoring_frame(
     settlement_month: int,
     pool_scope: str = "local",
     case: InpatientCase | None = None,
+    approved: Sequence[ApprovedGroup] | None = None,
 ) -> ScoringFrame:
     """Read what a case of a hospital is grouped and scored by (装载计分依据). `settlement_month`: yyyymm.
 
-    With a `case` the frame is for that case alone: of an edition's thousands of references only those of its group are read. Raises: PolicyNotEntered for a choice nobody entered.
+    With a `case` the frame is for that case alone: of an edition's thousands of references only those of its group are read,
+    and provisional groups are asked only where the edition leaves it without a group. `approved`: those of the area, where the caller has
+    read them for several frames. Raises: PolicyNotEntered for a choice nobody entered.
     """
     year, month = divmod(settlement_month, 100)
     last_day = date(year, month, calendar.monthrange(year, month)[1])
@@ -189,16 +192,19 @@ async def scoring_frame(
     subtypes: Sequence[Row[Any]] = ()
     provisional: tuple[ProvisionalGroup, ...] = ()
     if row is not None:
-        provisional = in_force(await approved_groups(uow, area_id), discharge_date, row.scale)
         opened = await book.load_book(uow, row.edition_id)
         overlay = await catalog.overlay_in_force(uow, area_id, row.edition_id, discharge_date)
         if overlay is not None:
             found = await catalog.overlay_scores(uow, area_id, overlay.overlay_id)
             scores = {one.group_code: one.score for one in found}
         chooses_by_all = TieBreak.NEAREST_COST in method.tie_break or _keeps_blank(policy)
-        group = None
+        outcome = None
         if case is not None and not chooses_by_all:
-            group = _grouped(opened, overlay, scores, method, case).group
+            outcome = _grouped(opened, overlay, scores, method, case)
+        group = outcome.group if outcome is not None else None
+        if outcome is None or outcome.reason.is_uncovered:
+            known = approved if approved is not None else await approved_groups(uow, area_id)
+            provisional = in_force(known, discharge_date, row.scale)
         if chooses_by_all or (lines is not None and (case is None or group is not None)):
             code = group.group_code if group is not None else None
             references = await references_of(uow, policy, row, year - 1, area_id=area_id, group=code)
