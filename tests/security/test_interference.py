@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
@@ -42,6 +43,15 @@ def test_numbers_of_tenants_amounts_and_the_keys_of_cursors_are_seen() -> None:
         ("catalog-edition-of-2025", "catalog-edition-of-2026"),
     ):
         assert normalized(f'{{"x": "{mine}"}}') != normalized(f'{{"x": "{theirs}"}}')
+
+
+def test_places_of_a_league_are_compared_hospital_by_hospital() -> None:
+    def league(*codes: str) -> str:
+        rows = [{"__typename": "QualityLeagueRow", "hospitalCode": code, "rank": n} for n, code in enumerate(codes, 1)]
+        return json.dumps({"data": {"__typename": "QualityLeague", "rows": rows}})
+
+    assert differing_fields(league("H1", "H2", "H3"), league("H1", "H3", "H2")) == {"QualityLeagueRow.rank"}
+    assert differing_fields(league("H1", "H2"), league("H1", "H4")) == {"QualityLeagueRow.hospitalCode"}
 
 
 def test_of_a_draw_the_order_of_lots_alone_is_looked_away_from() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from fenzhi.access.development_issuer import issue_development_token
 from fenzhi.access.roles import Role
 from fenzhi.cli.battery.history import History
-from fenzhi.cli.battery.kills import superuser_dsn
+from fenzhi.cli.battery.kills import clear_up, superuser_dsn
 from fenzhi.cli.battery.real_processes import Plant, plant, supervised
 from fenzhi.cli.battery.small_world import Sent, SmallWorld, small_world
 from fenzhi.cli.battery.store_checks import Findings, begin, check_run, check_store, connected
@@ -242,10 +242,15 @@ async def _try(tally: Tally, timed: Timed, case: Case) -> None:
         if who == "API":
             for actor in world.cast._actors.values():
                 actor._made_at = -1e9
-    sent = await submitting
-    run = await computing if computing is not None else None
+    work = [submitting] if computing is None else [submitting, computing]
+    failed = [one for one in await asyncio.gather(*work, return_exceptions=True) if isinstance(one, BaseException)]
     took = time.monotonic() - began_at
     timed.plant.armed.unlink(missing_ok=True)
+    tally.saw("the work went on", not failed, f"{case.name}: {failed}")
+    if failed:
+        await clear_up(timed.findings.dsn)
+        return
+    sent, run = submitting.result(), None if computing is None else computing.result()
     tally.saw("settled", sent.state == "DONE", f"{case.name}: {sent.state}")
     tally.saw("worker resumes within 30 s", took <= RESUMES_S, f"{case.name}: {took:.1f} s")
     tally.saw("answers are typed", len(history.odd) == odd, f"{case.name}: {history.odd[odd:][:2]}")
@@ -256,6 +261,8 @@ async def _try(tally: Tally, timed: Timed, case: Case) -> None:
         await check_run(tally, timed.findings, run, world.undisturbed, case.name)
         if run["state"] == "COMPUTED":
             await world.void(history, run["id"])
+        else:
+            await clear_up(timed.findings.dsn)
     tally.saw(_kind(case), True, case.name)
 
 

@@ -150,10 +150,17 @@ def _walk(one: Any, other: Any, name: str) -> Iterator[str]:
             else:
                 yield from _walk(one[field], other[field], inner)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for mine, theirs in zip(one, other, strict=True):
+        for mine, theirs in zip(_by_hospital(one), _by_hospital(other), strict=True):
             yield from _walk(mine, theirs, name)
     elif one != other:
         yield name
+
+
+def _by_hospital(rows: list[Any]) -> list[Any]:
+    """The places of a league in order of hospital instead of rank, so that each is compared with its own (按机构对齐)."""
+    if any(not isinstance(row, dict) or row.get("__typename") != "QualityLeagueRow" for row in rows):
+        return rows
+    return sorted(rows, key=lambda row: str(row["hospitalCode"]))
 
 
 async def answers_of(addresses: ServerAddresses, seed: int, change: Change) -> Answers:

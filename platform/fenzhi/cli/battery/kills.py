@@ -177,7 +177,7 @@ async def strike(tally: Tally, trial: Trial, blow: Blow, number: int) -> None:
     except Exception as exc:
         tally.saw("the work went on", False, f"{context}: {type(exc).__name__}: {exc}")
         trial.plant.armed.unlink(missing_ok=True)
-        await _clear_up(trial)
+        await clear_up(trial.dsn)
         return
     tally.saw("the work went on", True, context)
     resumed_s = await _worker_resumed(trial, began_at, killed_at)
@@ -242,9 +242,9 @@ async def _activity(trial: Trial, label: str, kind: str, *, with_catalog: bool) 
     return [run]
 
 
-async def _clear_up(trial: Trial) -> None:
-    """After a round that failed: no run may stand in the way of the next."""
-    connection = await connected(trial.dsn)
+async def clear_up(dsn: str) -> None:
+    """After a round that failed: no run may stand in the way of the next (清理)."""
+    connection = await connected(dsn)
     try:
         await connection.execute("update clearing_run set state = 'stopped' where state = 'computing'")
         await connection.execute(

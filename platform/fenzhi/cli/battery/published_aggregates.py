@@ -74,7 +74,6 @@ PUBLISHED_AGGREGATES: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "QualityLeagueRow.hospitalCode",
             "QualityLeagueRow.rank",
             "QualityLeagueRow.score",
             "QualityRate.denominator",
