@@ -21,6 +21,7 @@ from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.flow.client import fresh_key
 from fenzhi.cli.probes.paths import OPEN_PATHS
 from fenzhi.cli.servers import ServerAddresses
+from fenzhi.services.acts import Platform
 from fenzhi.services.registry.accounts import development_account
 
 REVOKED_WITHIN_S = 30.0
@@ -134,7 +135,12 @@ async def send(stage: Stage, method: str, path: str, headers: Headers, address: 
 
 async def forgive(stage: Stage) -> None:
     """Forget every failure so far: what is tried here is the refusal, not the lock that follows it."""
-    async with stage.platform.database.unit_of_work(AUTHENTICATION_SCOPE) as uow:
+    await forget_failures(stage.platform)
+
+
+async def forget_failures(platform: Platform) -> None:
+    """No failed sign-in is left, so that no account is locked (清除失败记录)."""
+    async with platform.database.unit_of_work(AUTHENTICATION_SCOPE) as uow:
         await uow.execute(text("delete from sign_in_failure"))
 
 
