@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from builders.clearing_place import open_pool
+from builders.event_stream import told
 from builders.one_person import same_person
 from builders.world import World, new_key
 from builders.year_place import (
@@ -262,6 +263,30 @@ async def test_from_issue_to_lock(world: World) -> None:
     for kind, period in (("MONTH", 12), ("QUARTER", 4), ("YEAR", 1)):
         codes = [e["code"] for e in (await pool.start(kind, period))["userErrors"]]
         assert codes == (["CLEARING_ALREADY_RUNNING"] if kind == "YEAR" else ["PERIOD_CLOSED"])
+
+    # Whom it concerns was told, in the order of things, and nobody else.
+    stages = [("issued", run), ("issued", again), ("published", again)]
+    facts = {"run": "year", "insurance": "employee", "year": "2025", "period": "1"}
+    for tenant, role in (
+        (pool.place.city, Role.CITY_SETTLEMENT_CLERK),
+        (f"{pool.place.city[:4]}22", Role.COUNTY_AUDITOR),
+    ):
+        assert await told(world, tenant, role=role) == [
+            ("ClearingRun", one, facts | {"stage": stage}) for stage, one in stages
+        ]
+    statements = {a: (mine, lines[a]["id"]), b: (other, lines[b]["id"])}
+    for hospital, (first, second) in statements.items():
+        assert await told(world, hospital, "STATEMENT_PUBLISHED") == [
+            ("HospitalStatement", one, facts | {"stage": stage})
+            for stage, one in (("issued", first), ("issued", second), ("published", second))
+        ]
+    assert await told(world, a, "DISPUTE_ANSWERED") == []
+    assert await told(world, b, "DISPUTE_ANSWERED") == [
+        ("HospitalStatement", other, {"answer": "uphold"}),
+        ("HospitalStatement", lines[b]["id"], {"answer": "reject"}),
+    ]
+    assert await told(world, pool.place.other_hospital) == []
+    assert await told(world, pool.place.other_city, role=Role.CITY_SETTLEMENT_CLERK) == []
 
 
 async def test_a_payment_after_the_computation_sends_the_year_back(world: World) -> None:

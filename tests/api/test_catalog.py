@@ -13,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from builders.catalog_province import DIAGNOSES, HEADER, CatalogProvince, open_catalog_province
+from builders.event_stream import told
 from builders.one_person import same_person
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
@@ -236,6 +237,12 @@ async def test_an_edition_is_published_by_a_second_person_and_ends_the_one_befor
     assert published["edition"]["state"] == "PUBLISHED"
     assert published["edition"]["effectiveTo"] is None
     assert len(published["edition"]["contentSha256"]) == 64
+    word = [("CatalogEdition", first, {"code": "2025", "effective_from": "2025-01-01"})]
+    for city, hospital in zip(province.cities, province.hospitals, strict=True):
+        assert await told(province.world, hospital) == word
+        assert await told(province.world, city, role=Role.CITY_SETTLEMENT_CLERK) == word
+    elsewhere = await told(province.world, "370100", "CATALOG_PUBLISHED", role=Role.CITY_SETTLEMENT_CLERK)
+    assert first not in [subject for _, subject, _ in elsewhere]
     again = await province.act(await province.approver(), "catalogEditionPublish", submit, fields)
     assert [error["code"] for error in again["userErrors"]] == ["EDITION_NOT_IN_REVIEW"]
     await nothing_changes_a_published_edition(province)

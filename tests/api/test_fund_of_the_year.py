@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from builders.clearing_place import CURVE, Pool, line, open_pool
+from builders.clearing_place import CURVE, Pool, enter_area_policy, line, open_pool
+from builders.event_stream import told
 from builders.one_person import same_person
 from builders.world import Client, World, new_key
 from builders.year_place import book_of, books, decide, enter, submitter
@@ -291,7 +292,15 @@ async def test_the_clocks_of_a_month(world: World) -> None:
         return answer["deadlinesOpen"]["clocks"]  # type: ignore[no-any-return]
 
     assert await apply(await submitter(pool, a), 1) == ["APPLICATION_NOT_OPEN"]
+    await enter_area_policy(world, pool.place.city, {"deadline.notice_days": "3"})
     assert await open_month() == 4
+    await world.work_off()
+    near = {"clock": "application", "ends": "2025-02-10"}
+    for hospital in (a, pool.place.county_hospital):
+        assert [(kind, facts) for kind, _, facts in await told(world, hospital, "DEADLINE_NEAR")] == [
+            ("Deadline", near)
+        ]
+    assert await told(world, pool.place.other_hospital) == []
     query = "{ deadlines(first: 20, year: 2025) { nodes { hospitalCode clock begins ends days isWorking unpublishedYear doneOn standing } } }"
 
     async def clocks() -> dict[tuple[str, str], dict[str, Any]]:
@@ -339,6 +348,8 @@ async def test_the_clocks_of_a_month(world: World) -> None:
     assert (found[a, "PAYMENT"]["doneOn"], found[a, "PAYMENT"]["standing"]) == ("2025-06-30", "LATE")
     mine = (await (await submitter(pool, a)).gql(query))["deadlines"]["nodes"]
     assert {n["hospitalCode"] for n in mine} == {a}
+    await world.work_off()
+    assert len(await told(world, a, "DEADLINE_NEAR")) == 1, "its application was made before the second bell"
 
 
 async def test_a_wrong_payment_is_reversed_never_changed(world: World) -> None:

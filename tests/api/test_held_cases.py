@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
 import pytest_asyncio
 
 from builders.clearing_place import Pool, enter_area_policy, open_pool
+from builders.submission_place import enter_policy
 from builders.world import World, new_key
 from fenzhi.access.roles import Role
 from fenzhi_graphql.paging import global_id
@@ -59,3 +61,33 @@ async def test_a_returned_case_waits_and_counts_again_when_released(pool: Pool) 
     assert await counted(pool) == 2
     gone = await say(pool, Role.CITY_SETTLEMENT_CLERK, city, WITHDRAW, kept)
     assert [e["code"] for e in gone["userErrors"]] == ["CASE_REPLACED"]
+
+
+RELEASE = f"mutation($i: CaseReturnInput!) {{ caseRelease(input: $i) {{ {HOLD} }} }}"
+NAMED = "{ caseHolds(first: 100, onlyOpen: true) { nodes { setlId kind state } } }"
+
+
+async def test_a_frozen_list_waits_on_the_named_list_until_a_bureaus_role_releases_it(pool: Pool) -> None:
+    place, clerk = pool.place, await pool.clerk()
+    await enter_policy(
+        pool.world,
+        place.province,
+        {
+            "submission.optional_checks": json.dumps({"PROCEDURE_ANAESTHESIA_MISMATCH": "warning"}),
+            "submission.anaesthesia_of_procedures": json.dumps({"88.41": "1 9"}),
+        },
+    )
+    before = await counted(pool)
+    odd = [{"oprn_oprt_code": "88.4101", "main_oprn_flag": "1", "oprn_oprt_begntime": "2025-01-04", "anst_way": "2"}]
+    judged = await place.submit([place.listed("KF1", oprninfo=odd), place.listed("KF2")])
+    assert judged["counts"]["accepted"] == 2
+    assert await counted(pool) == before + 1, "the sound list counts, the frozen one does not"
+    assert (await clerk.gql(NAMED))["caseHolds"]["nodes"] == [{"setlId": "KF1", "kind": "frozen", "state": "open"}]
+    (found,) = await place.cases(await place.submitter(), setlId="KF1")
+    order = {"idempotencyKey": new_key(), "inpatientCase": found["id"], "reason": "麻醉记录核实无误"}
+    own = await (await place.submitter()).raw(RELEASE, {"i": order})
+    assert own["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert await counted(pool) == before + 1
+    assert (await clerk.gql(RELEASE, {"i": order}))["caseRelease"]["userErrors"] == []
+    assert await counted(pool) == before + 2
+    assert (await clerk.gql(NAMED))["caseHolds"]["nodes"] == []

@@ -34,7 +34,7 @@ from fenzhi_workers.jobs.registry import Handler
 
 _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 """How long a thread keeps the interpreter while another one wants it."""
 LOOK_S = 10.0
 """How long a look at what waits may take."""

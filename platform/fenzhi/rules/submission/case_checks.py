@@ -181,20 +181,14 @@ class _Rules:
         """Q01 required fields (必填项); a field stated but unreadable is the reader's fault, not a missing one."""
         given = self.given
         missing = [name for name, stated in _wanted(self.policy.required_fields) if _is_blank(stated(given))]
-        rows = (
-            *((f"diseinfo[{place}].diag_code", row.code) for place, row in enumerate(given.diagnoses or ())),
-            *((f"oprninfo[{place}].oprn_oprt_code", row.code) for place, row in enumerate(given.procedures)),
-            *(
-                pair
-                for place, payment in enumerate(given.fund_payments or ())
-                for pair in (
-                    (f"payinfo[{place}].fund_pay_type", payment.fund_pay_type),
-                    (f"payinfo[{place}].fund_payamt", payment.amount_fen),
-                )
-            ),
-            *((f"iteminfo[{place}].amt", item.amount_fen) for place, item in enumerate(given.items or ())),
-        )
-        missing.extend(path for path, value in rows if _is_blank(value))
+        missing += [f"diseinfo[{at}].diag_code" for at, row in enumerate(given.diagnoses or ()) if _is_blank(row.code)]
+        missing += [f"oprninfo[{at}].oprn_oprt_code" for at, row in enumerate(given.procedures) if _is_blank(row.code)]
+        for at, payment in enumerate(given.fund_payments or ()):
+            if _is_blank(payment.fund_pay_type):
+                missing.append(f"payinfo[{at}].fund_pay_type")
+            if payment.amount_fen is None:
+                missing.append(f"payinfo[{at}].fund_payamt")
+        missing += [f"iteminfo[{at}].amt" for at, item in enumerate(given.items or ()) if item.amount_fen is None]
         for path in missing:
             if path not in given.unread:
                 yield self._found("REQUIRED_FIELD_MISSING", path, None, field=path)

@@ -101,7 +101,7 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
     return tuple(row.code for row in ordered if row.code is not None)
 
 
-_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_canonical = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=str).encode
 _NOT_HASHED = frozenset(
     {"person_name", "certificate_no", "unread", "ventilator_duration", "icu_durations", "complication_mark"}
 )

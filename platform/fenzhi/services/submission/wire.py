@@ -161,10 +161,14 @@ def settlement_list(wire: WireList) -> SettlementList:
         unused += (item.class_a, item.class_b, item.own_expense, item.other)
     stated = [text for text in unused if text]
     # One look at all of them where each is spelled the ordinary way; else each by itself.
-    joined = "\n".join(stated)
-    if stated and not (joined.count("\n") == len(stated) - 1 and _ORDINARY.fullmatch(joined)):
+    if stated and not _are_ordinary(stated):
         for text in stated:
             fen(text)
+    items = None
+    if wire.items is not None:
+        amounts = [item.amount for item in wire.items]
+        read = _all_fen(amounts)
+        items = tuple([ChargeItem(row.item_class or None, of) for row, of in zip(wire.items, read, strict=True)])
     return SettlementList(
         wire.setl_id or None,
         1 if wire.version is None else wire.version,
@@ -212,9 +216,7 @@ def settlement_list(wire: WireList) -> SettlementList:
         else tuple(FundPayment(row.fund_pay_type or None, fen(row.amount)) for row in wire.fund_payments),
         fen(wire.account),
         fen(wire.cash),
-        None
-        if wire.items is None
-        else tuple(ChargeItem(row.item_class or None, fen(row.amount)) for row in wire.items),
+        items,
         grams(wire.birth_weight),
         ventilator_duration=plain_text(wire.ventilator),
         icu_durations=durations(wire.icu) if wire.icu else (),
@@ -224,6 +226,20 @@ def settlement_list(wire: WireList) -> SettlementList:
 
 _ORDINARY = re.compile(r"[0-9]{1,14}\.[0-9]{2}(?:\n[0-9]{1,14}\.[0-9]{2})*")
 """Amounts in their ordinary spelling, one a line: what `fen` takes without asking the rule."""
+
+
+def _are_ordinary(amounts: list[str]) -> bool:
+    joined = "\n".join(amounts)
+    return joined.count("\n") == len(amounts) - 1 and _ORDINARY.fullmatch(joined) is not None
+
+
+def _all_fen(amounts: list[str | None]) -> list[int | None]:
+    """`fen` of each, by one look where all are spelled the ordinary way. Raises: ValueError."""
+    if all(amounts):
+        given = [text for text in amounts if text]
+        if given and _are_ordinary(given):
+            return [int(text[:-3] + text[-2:]) for text in given]
+    return [fen(text) for text in amounts]
 
 
 def plain_text(given: object) -> str | None:
