@@ -16,6 +16,7 @@ from builders.between_areas_place import (
 from builders.clearing_place import Pool, open_other, open_pool
 from builders.one_person import same_person
 from builders.world import World
+from builders.year_place import assess, year_to_publication
 from fenzhi.access.roles import Role
 from fenzhi.services.clearing.between_areas import NothingBetweenAreas
 
@@ -39,10 +40,10 @@ query($id: ID!) { clearingRun(id: $id) { statements(first: 10) { nodes { changes
 """
 
 
-async def two_cities(world: World, stem: str) -> tuple[Pool, Pool]:
+async def two_cities(world: World, stem: str, *, other_kind: str = "city", **policy: Any) -> tuple[Pool, Pool]:
     """A shares 20,000.00 a quarter over three cases, B 10,000.01 over two; each treats the other's insured."""
-    a = await open_pool(world, stem, deposit__rate="0")
-    b = await open_other(a, deposit__rate="0")
+    a = await open_pool(world, stem, other_kind=other_kind, deposit__rate="0", **policy)
+    b = await open_other(a, deposit__rate="0", **policy)
     composition = {
         "method": "ITEMISED",
         "inpatientFen": "8450000",
@@ -209,3 +210,55 @@ async def test_a_draft_is_published_by_another_person_or_voided(world: World) ->
     assert [(n["state"], n["claims"]["nodes"] != []) for n in await statements(await b.clerk())] == [
         ("PUBLISHED", True)
     ]
+
+
+async def reconciled(*pools: Pool) -> dict[str, int]:
+    """The books of all areas and both scopes together: what areas are to receive of one another is what they are to pay, to the fen."""
+    total: dict[str, int] = {}
+    for pool in pools:
+        for scope in ("LOCAL", "OUT_OF_AREA"):
+            for name, fen in (await books_of(pool, scope)).items():
+                total[name] = total.get(name, 0) + fen
+    assert total["inter_area_receivable"] + total["inter_area_payable"] == 0
+    return total
+
+
+async def test_the_year_is_cleared_between_areas_and_both_sides_reconcile(world: World) -> None:
+    a, b = await two_cities(world, "PG", bands__applies="false")
+    elsewhere: dict[str, Any] = {"pool_scope": "out_of_area"}
+    hospitals = {pool.place.city: {pool.place.hospital, pool.place.county_hospital} for pool in (a, b)}
+    for pool, other in ((a, b), (b, a)):
+        await pool.put(pool.place.hospital, 2, insured_area=other.place.city, **elsewhere)
+    for scope in ({}, ELSEWHERE):
+        for pool in (a, b):
+            await pool.published("QUARTER", 1, **scope)
+    await cleared_between(a, 1)
+    # Before the year of the local pool there is no price of the year.
+    early = await a.start("YEAR", 1, **ELSEWHERE)
+    assert [error["code"] for error in early["userErrors"]] == ["LOCAL_POOL_NOT_CLEARED"]
+    await a.put(a.place.county_hospital, 11, insured_area=b.place.city, **elsewhere)
+    await b.put(b.place.hospital, 12)
+    for scope in ("LOCAL", "OUT_OF_AREA"):
+        for pool in (a, b):
+            codes = {code: ("1", "", "") for code in hospitals[pool.place.city]}
+            await assess(pool, pool_scope=scope, **codes)
+    for scope in ({}, ELSEWHERE):
+        for pool in (a, b):
+            run = await year_to_publication(pool, **scope)
+            assert run["summary"]["unexplainedFen"] == "0"
+    # A: 80,000.00 over three, 26,666.67 a case, of B's insured two. B: 40,000.04 over three, 13,333.35 for A's one.
+    found = await cleared_between(a, 1, "YEAR")
+    assert [(s["areaCode"], s["cases"], s["receivableFen"], s["payableFen"], s["netFen"]) for s in found["sides"]] == [
+        (a.place.city, 3, "5333334", "1333335", "3999999"),
+        (b.place.city, 3, "1333335", "5333334", "-3999999"),
+    ]
+    assert (found["receivableFen"], found["payableFen"], found["unexplainedFen"]) == ("6666669", "6666669", "0")
+    total = await reconciled(a, b)
+    # A has 4,500.00 for it, B 20,000.00; what neither has is said to be uncovered.
+    assert total["inter_area_receivable"] == 6_666_669
+    assert total["inter_area_uncovered"] == (1_333_335 - 450_000) + (5_333_334 - 2_000_000)
+    # A year ends the quarters: none is cleared after it.
+    assert [error["code"] for error in (await start_between(a, 4))["userErrors"]] == ["INTER_AREA_STATEMENT_OPEN"]
+    # The claims of all statements together are what stands, case by case.
+    theirs = [c for s in await statements(await b.clerk()) for c in s["claims"]["nodes"]]
+    assert sum(int(c["amountFen"]) for c in theirs) == 5_333_334

@@ -253,9 +253,9 @@ class Pool:
         return case_id
 
 
-async def open_pool(world: World, stem: str, **policy: Any) -> Pool:
+async def open_pool(world: World, stem: str, *, other_kind: str = "city", **policy: Any) -> Pool:
     """Open a pool whose tenants begin with `stem`, which no other test uses; `policy` with "__" for the dot of a key."""
-    return await _pool(world, await open_place(world, stem), policy)
+    return await _pool(world, await open_place(world, stem, other_kind=other_kind), policy)
 
 
 async def open_other(pool: Pool, **policy: Any) -> Pool:

@@ -138,8 +138,8 @@ def zipped(content: bytes) -> bytes:
     return gzip.compress(content)
 
 
-async def open_place(world: World, stem: str) -> Place:
-    """Open a place whose codes begin with `stem`, which no other test uses."""
+async def open_place(world: World, stem: str, *, other_kind: str = "city") -> Place:
+    """Open a place whose codes begin with `stem`, which no other test uses; `other_kind`: what its second pooling area is."""
     province, city, other = f"{stem}0000", f"{stem}0100", f"{stem}0200"
     county, hospital = f"{stem}0122", f"H{stem}010001"
     county_hospital, other_hospital = f"H{stem}012201", f"H{stem}020001"
@@ -147,7 +147,7 @@ async def open_place(world: World, stem: str) -> Place:
         [
             ("province", province, ""),
             ("city", city, province),
-            ("city", other, province),
+            (other_kind, other, province),
             ("county", county, city),
             ("hospital", hospital, city),
             ("hospital", county_hospital, county),

@@ -82,7 +82,7 @@ class World:
         return done
 
     async def open_tenants(self, plan: list[tuple[str, str, str]]) -> None:
-        """Open tenants given as (kind, code, parent), as the operator."""
+        """Open tenants given as (kind, code, parent), as the operator; `province_level` is a pooling area of the province's own."""
         operator = await self.client("operator", Role.OPERATOR_ADMIN)
         for kind, code, parent in plan:
             answer = await operator.gql(
@@ -90,10 +90,11 @@ class World:
                 {
                     "i": {
                         "idempotencyKey": new_key(),
-                        "kind": kind.upper(),
+                        "kind": "CITY" if kind == "province_level" else kind.upper(),
                         "code": code,
                         "name": code,
                         "parent": parent,
+                        "areaKind": "PROVINCE" if kind == "province_level" else "CITY",
                     }
                 },
             )

@@ -50,15 +50,16 @@ async def decide(pool: Pool, name: str, node: str, ids: list[str], client: Clien
     return [error["code"] for error in answer[name]["userErrors"]]
 
 
-async def assess(pool: Pool, year: int = 2025, **by_hospital: tuple[str, str, str]) -> list[str]:
+async def assess(
+    pool: Pool, year: int = 2025, pool_scope: str = "LOCAL", **by_hospital: tuple[str, str, str]
+) -> list[str]:
     """Enter and approve the assessments of the pool's hospitals: code → (coefficient, score, grade)."""
+    order = _POOL | {"year": year, "poolScope": pool_scope}
     rows = [
         {"hospital": code, "coefficient": coefficient, "score": score or None, "grade": grade}
         for code, (coefficient, score, grade) in by_hospital.items()
     ]
-    ids = await enter(
-        pool, "assessmentsEnter", "AssessmentsEnterInput", "assessments", _POOL | {"year": year, "rows": rows}
-    )
+    ids = await enter(pool, "assessmentsEnter", "AssessmentsEnterInput", "assessments", order | {"rows": rows})
     assert await decide(pool, "assessmentsApprove", "assessments", ids) == []
     return ids
 
@@ -166,9 +167,9 @@ async def standing(client: Client, statement: str) -> str | None:
     return found["answer"]["state"] if found and found["answer"] else None
 
 
-async def year_to_publication(pool: Pool) -> dict[str, Any]:
+async def year_to_publication(pool: Pool, **changes: Any) -> dict[str, Any]:
     """Compute the year, send it out, have every hospital confirm, approve and publish; the run with its lines."""
-    run = await pool.computed("YEAR", 1)
+    run = await pool.computed("YEAR", 1, **changes)
     assert await issue(pool, run) == []
     found = await year_of(pool, run)
     for code, node in found["lines"].items():

@@ -23,6 +23,15 @@ class NewTenantKind(Enum):
     HOSPITAL = "hospital"
 
 
+@strawberry.enum(
+    description="Who holds the fund of a pooling area (统筹区类型): a city (市级统筹), or the province itself for those it insures directly, one in "
+    "each province (省本级)."
+)
+class AreaKind(Enum):
+    CITY = "city"
+    PROVINCE = "province"
+
+
 @strawberry.input(description="Open a tenant under its parent (开通租户).")
 class TenantOpenInput:
     idempotency_key: str = strawberry.field(description="A fresh random key; the same when retrying (幂等键).")
@@ -31,6 +40,10 @@ class TenantOpenInput:
     name: str = strawberry.field(description="Full name (名称).")
     parent: str = strawberry.field(
         default="", description="Code of the parent tenant; blank for a province (上级编码)."
+    )
+    area_kind: AreaKind = strawberry.field(
+        default=AreaKind.CITY,
+        description="For kind CITY, a pooling area: whether a city or the province holds its fund (统筹区类型).",
     )
     is_delegated: bool = strawberry.field(
         default=False, description="For a county: it settles by delegation (受委托结算)."
@@ -85,6 +98,7 @@ class RegistryMutation:
             code=input.code,
             name=input.name,
             parent=input.parent,
+            area_kind=input.area_kind.value,
             is_delegated=input.is_delegated,
             is_sandbox=input.is_sandbox,
         )
@@ -98,6 +112,7 @@ class RegistryMutation:
                 "parent": order.parent,
                 "is_delegated": order.is_delegated,
                 "is_sandbox": order.is_sandbox,
+                **({} if order.area_kind == "city" else {"area_kind": order.area_kind}),
             },
         )
         answer, errors = await answered(onboarding.open_tenant(context.platform, context.subject, request, order))

@@ -19,12 +19,15 @@ async def open_tenants(cast: Cast, plan: ProvincePlan, *, is_sandbox: bool = Fal
     """Open the province, its cities, counties and hospitals (开通租户), as the operator."""
     operator = cast.actor(OPERATOR, Role.OPERATOR_ADMIN)
 
-    async def opened(kind: str, code: str, name: str, parent: str, is_delegated: bool = False) -> None:
+    async def opened(
+        kind: str, code: str, name: str, parent: str, is_delegated: bool = False, area_kind: str = "city"
+    ) -> None:
         order: dict[str, object] = {
             "kind": kind,
             "code": code,
             "name": name,
             "parent": parent,
+            "areaKind": area_kind.upper(),
             "isDelegated": is_delegated,
             "isSandbox": is_sandbox and kind == "PROVINCE",
         }
@@ -32,7 +35,7 @@ async def open_tenants(cast: Cast, plan: ProvincePlan, *, is_sandbox: bool = Fal
 
     await opened("PROVINCE", plan.code, plan.name, "")
     for city in plan.cities:
-        await opened("CITY", city.code, city.name, plan.code)
+        await opened("CITY", city.code, city.name, plan.code, area_kind=city.area_kind)
     for county in plan.counties:
         await opened("COUNTY", county.code, county.name, county.city_code, county.is_delegated)
     for hospital in plan.hospitals:

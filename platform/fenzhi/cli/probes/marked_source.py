@@ -84,8 +84,15 @@ def _marked(plan: ProvincePlan, prefix: str) -> ProvincePlan:
     def documented(document: DocumentPlan, owner: str) -> DocumentPlan:
         return dataclasses.replace(document, title=f"{canary(owner)}{document.title}")
 
+    # The last area is the province's own level: what is walled off from cities is walled off from it, and the other way round.
     cities = tuple(
-        dataclasses.replace(c, code=code(c.code), name=f"{canary(code(c.code))}{c.name}") for c in plan.cities
+        dataclasses.replace(
+            c,
+            code=code(c.code),
+            name=f"{canary(code(c.code))}{c.name}",
+            area_kind="province" if c is plan.cities[-1] else "city",
+        )
+        for c in plan.cities
     )
     counties = tuple(
         dataclasses.replace(

@@ -39,6 +39,8 @@ class CityPlan:
 
     code: str
     name: str
+    area_kind: str = "city"
+    """Who holds its fund: city, or province for the province's own level (省本级)."""
 
 
 @dataclass(frozen=True, slots=True)

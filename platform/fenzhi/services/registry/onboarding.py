@@ -31,6 +31,16 @@ class NewTenant:
     is_sandbox: bool = False
 
 
+AREA_KINDS = ("city", "province")
+"""Who holds the fund of a pooling area: a city, or the province itself for those it insures directly (市级、省本级)."""
+
+
+class ProvinceLevelExists(Conflict):
+    """A province has one pool of its own level (省本级已开通)."""
+
+    code = "PROVINCE_LEVEL_EXISTS"
+
+
 class TenantExists(Conflict):
     """The code is taken (租户编码已存在)."""
 
@@ -49,6 +59,18 @@ def _checked(order: NewTenant) -> None:
                 "A tenant code has 2 to 30 letters, digits, hyphens or underscores.",
                 "改用行政区划代码或国家医疗机构编码。",
                 "Use the division code or the national institution code.",
+            )
+        )
+    if order.area_kind not in AREA_KINDS or (order.area_kind != "city" and order.kind is not TenantKind.CITY):
+        faults.append(
+            Refusal(
+                "AREA_KIND_SHAPE",
+                "areaKind",
+                order.area_kind[:40],
+                "只有统筹区可为省本级。",
+                "Only a pooling area can be of province level.",
+                "开通统筹区（CITY）时选择 areaKind。",
+                "Choose areaKind when opening a pooling area (CITY).",
             )
         )
     if not 1 <= len(order.name.strip()) <= 200:
@@ -95,6 +117,12 @@ async def _add(uow: UnitOfWork, order: NewTenant) -> int:
             parent = await registry.province_by_code(uow, order.parent)
             if parent is None:
                 raise missing
+            if order.area_kind == "province":
+                known = await registry.province_level_area(uow, parent.province_id)
+                if known is not None:
+                    raise ProvinceLevelExists(
+                        f"该省的省本级统筹区已开通：{known}。", f"The province has its own level already: {known}."
+                    )
             years = (FIRST_YEAR, LAST_YEAR)
             return await registry.add_area(uow, parent.province_id, order.code, order.name, order.area_kind, years)
         case TenantKind.COUNTY:

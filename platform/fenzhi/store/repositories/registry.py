@@ -52,6 +52,16 @@ async def add_area(uow: UnitOfWork, province_id: int, code: str, name: str, kind
     return number
 
 
+async def province_level_area(uow: UnitOfWork, province_id: int) -> str | None:
+    """The code of the area whose fund the province itself holds, or none; whoever else is opening one waits until this transaction ends."""
+    await uow.scalar(
+        text("select pg_advisory_xact_lock(hashtextextended('fenzhi.province_level', :p))"), {"p": province_id}
+    )
+    c = pooling_area.c
+    found = await uow.scalar(select(c.code).where(c.province_id == province_id, c.kind == "province"))
+    return None if found is None else str(found)
+
+
 async def add_county(uow: UnitOfWork, area_id: int, province_id: int, code: str, name: str, is_delegated: bool) -> int:
     number = await next_number(uow, code, "county")
     row = {"county_id": number, "area_id": area_id, "province_id": province_id, "code": code, "name": name}
