@@ -159,7 +159,7 @@ async def test_the_agreement_of_the_day_of_discharge_decides(world: World) -> No
     assert sorted(dispositions) == ["beside:per_diem", "beside:per_diem", "cleared", "cleared", "recorded:drg"]
 
 
-async def test_what_no_list_says_is_refused(world: World) -> None:
+async def test_a_mode_without_its_terms_is_refused(world: World) -> None:
     rows = [{"groups": "", "levels": "", "departments": "", "agreement_modes": "", "mode": "dip_icu_days"}]
     pool = await open_pool(world, "M8", deposit__rate="0", payment_mode__table=rows)
     await pool.budget(8_000_000)
@@ -167,4 +167,4 @@ async def test_what_no_list_says_is_refused(world: World) -> None:
     assert (await pool.start("QUARTER", 1))["userErrors"] == []
     with pytest.raises(FenzhiError) as refused:
         await world.work_off()
-    assert refused.value.code == "METHOD_NOT_SUPPORTED"
+    assert refused.value.code == "PAYMENT_MODE_TERMS_MISSING"

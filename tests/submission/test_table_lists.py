@@ -66,7 +66,7 @@ def test_the_template_is_a_table_whose_example_reads_without_a_fault() -> None:
     assert [(one.code, one.principal) for one in given.diagnoses or ()] == [("I63.900", True)]
     assert [(one.fund_pay_type, one.amount_fen) for one in given.fund_payments or ()] == [("310100", 2600000)]
     book = openpyxl.load_workbook(io.BytesIO(content))
-    assert book.sheetnames == ["清单", "诊断", "手术操作", "支付", "费用", "填写说明"]
+    assert book.sheetnames == ["清单", "诊断", "手术操作", "支付", "费用", "重症监护", "填写说明"]
     assert {cell.number_format for cell in book["清单"][2] if cell.value} == {"@"}
     assert {str(one.sqref).split(":")[0][:-1] for one in book["清单"].data_validations.dataValidation} == {
         at(book, "清单", name).column_letter for name in ("insutype", "gend", "dscg_way")

@@ -44,7 +44,7 @@ class ConservationLaw:
 
 @strawberry.type(description="Money set aside for a mode, and what it paid (单列资金).")
 class ClearingPurse:
-    name: str = strawberry.field(description="single_disease, per_diem or item (单列项目).")
+    name: str = strawberry.field(description="single_disease, per_diem, item, icu_days or rare_disease (单列项目).")
     paid_fen: Fen = strawberry.field(description="Paid, in fen (支付额，分).")
     set_aside_fen: Fen = strawberry.field(description="Set aside by the budget in force, in fen (单列预算，分).")
     from_pool_fen: Fen = strawberry.field(

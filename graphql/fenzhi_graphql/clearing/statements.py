@@ -37,6 +37,15 @@ class StatementCase(Shows):
     total_fen: Fen = strawberry.field(description="Total cost, in fen (医疗总费用，分).")
     basic_fund_fen: Fen = strawberry.field(description="Basic fund booked, in fen (记账统筹基金，分).")
     los_days: int = strawberry.field(description="Length of stay, in days (住院天数).")
+    mode: str = strawberry.field(
+        description="Payment mode, blank for points alone; after a colon why it is paid otherwise, such as dip:over_the_share (支付方式)."
+    )
+    beside_fen: Fen = strawberry.field(
+        description="What the fund pays it beside the points, in fen (分值以外支付，分)."
+    )
+    control_fen: Fen = strawberry.field(
+        description="Of that, held back by total control, in fen (总额控制暂不拨付，分)."
+    )
     key: strawberry.Private[uuid.UUID]
 
     def show(self, sight: Sight) -> None:
@@ -56,6 +65,9 @@ class StatementCase(Shows):
             total_fen=Fen(view.total_fen),
             basic_fund_fen=Fen(view.basic_fund_fen),
             los_days=view.los_days,
+            mode=view.mode,
+            beside_fen=Fen(view.beside_fen),
+            control_fen=Fen(view.control_fen),
         )
 
 
@@ -173,12 +185,18 @@ class StatementAnswer:
     description="Cases of a statement paid by one mode beside the points (支付方式汇总): cost = fund + other + hospital."
 )
 class StatementMode:
-    mode: str = strawberry.field(description="single_disease, per_diem or item (支付方式).")
+    mode: str = strawberry.field(description="single_disease, per_diem, item, dip_icu_days or rare_disease (支付方式).")
     cases: int = strawberry.field(description="How many (病例数).")
     cost_fen: Fen = strawberry.field(description="Total cost, in fen (医疗总费用，分).")
     fund_fen: Fen = strawberry.field(description="What the fund pays, in fen (基金支付，分).")
     other_fen: Fen = strawberry.field(description="What every other payer paid, in fen (其他支付，分).")
     hospital_fen: Fen = strawberry.field(description="Borne by the hospital; negative: it keeps it (机构承担，分).")
+    withheld_fen: Fen = strawberry.field(
+        description="Of the fund's part, held back by total control, in fen (总额控制暂不拨付，分)."
+    )
+    unjudged: int = strawberry.field(
+        description="Further cases whose list does not say what the mode needs; not counted as zero (清单未载明而无法判定的病例数)."
+    )
 
 
 @strawberry.type(description="Cases of a statement insured in one area (参保地汇总).")
@@ -244,6 +262,9 @@ class HospitalStatement(Node):
     )
     beside_fen: Fen = strawberry.field(
         description="Paid beside the points by other modes, in fen; in no other amount of the statement (分值以外支付，分)."
+    )
+    control_withheld_fen: Fen = strawberry.field(
+        description="Of what is paid beside the points, held back by total control, in fen (总额控制暂不拨付，分)."
     )
     modes: list[StatementMode] = strawberry.field(description="What is paid beside the points, by mode (各支付方式).")
     final_fen: Fen = strawberry.field(
@@ -331,6 +352,7 @@ class HospitalStatement(Node):
             advance_fen=Fen(row.advance_fen),
             off_pool_fen=Fen(row.off_pool_fen),
             beside_fen=Fen(row.beside_fen),
+            control_withheld_fen=Fen(row.control_withheld_fen),
             modes=[
                 StatementMode(
                     mode=one["mode"],
@@ -339,6 +361,8 @@ class HospitalStatement(Node):
                     fund_fen=Fen(one["fund_fen"]),
                     other_fen=Fen(one["other_fen"]),
                     hospital_fen=Fen(one["hospital_fen"]),
+                    withheld_fen=Fen(one.get("withheld_fen", 0)),
+                    unjudged=one.get("unjudged", 0),
                 )
                 for one in row.working.get("modes", ())
             ],

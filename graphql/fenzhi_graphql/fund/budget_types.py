@@ -22,7 +22,7 @@ class BudgetMethodName(Enum):
 @strawberry.enum(
     description="What leaves the inpatient fund before the points share it (预留与单列): reserve 预留金, adjustment 区域调节金, risk 风险金, "
     "out_of_area 异地就医, per_diem 床日付费, single_pay_drugs 单独支付药品, capitation 按人头包干, chronic_bundle 慢病打包, "
-    "high_value_items 必需高值项目, single_disease 单病种, item 按项目, drg."
+    "high_value_items 必需高值项目, single_disease 单病种, item 按项目, drg, icu_days 重症监护床日补充, rare_disease 罕见病."
 )
 class BudgetSetAside(Enum):
     RESERVE = "reserve"
@@ -37,6 +37,8 @@ class BudgetSetAside(Enum):
     SINGLE_DISEASE = "single_disease"
     ITEM = "item"
     DRG = "drg"
+    ICU_DAYS = "icu_days"
+    RARE_DISEASE = "rare_disease"
 
 
 @strawberry.enum(

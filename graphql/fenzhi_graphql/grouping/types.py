@@ -147,6 +147,10 @@ class GroupingCaseInput:
     settlement_month: int | None = strawberry.field(
         default=None, description="Month yyyymm whose policy counts; the month of discharge by default (结算月份)."
     )
+    icu_minutes: int | None = strawberry.field(
+        default=None, description="Minutes in intensive care (重症监护合计时长)."
+    )
+    tcm_fen: Fen | None = strawberry.field(default=None, description="TCM cost in fen (中医药费用，分).")
 
     def as_case(self) -> PreviewCase:
         """In the words of the service."""
@@ -159,6 +163,8 @@ class GroupingCaseInput:
             self.birth_weight_g,
             self.los_days,
             int(self.total_fen),
+            self.icu_minutes,
+            None if self.tcm_fen is None else int(self.tcm_fen),
         )
         return PreviewCase(
             case, self.insurance, self.discharge_date, int(self.total_fen), self.settlement_month, self.discharge_way

@@ -301,6 +301,16 @@ class InpatientCase(Node, Shows):
     cash_fen: Fen = strawberry.field(description="Paid in cash, in fen (个人现金支付).")
     diagnoses: list[str] = strawberry.field(description="Diagnosis codes, the principal first (诊断编码).")
     procedures: list[str] = strawberry.field(description="Procedure codes, the main one first (手术操作编码).")
+    icu_minutes: int | None = strawberry.field(
+        description="Time in intensive care in minutes; null where the list does not say it readably (重症监护合计时长，分钟)."
+    )
+    discharge_department: str | None = strawberry.field(description="Department of discharge (出院科别).")
+    tcm_fen: Fen | None = strawberry.field(
+        description="Cost that policy counts as TCM, in fen; null where it names no charge classes (中医药费用，分)."
+    )
+    own_paid_fen: Fen | None = strawberry.field(
+        description="Paid by the patient for what no insurance covers, in fen (个人自费，分)."
+    )
     keys: strawberry.Private[tuple[uuid.UUID, ...]]
 
     def show(self, sight: Sight) -> None:
@@ -334,6 +344,10 @@ class InpatientCase(Node, Shows):
             cash_fen=Fen(view.cash_fen),
             diagnoses=list(view.diagnoses),
             procedures=list(view.procedures),
+            icu_minutes=view.icu_minutes,
+            discharge_department=view.discharge_department,
+            tcm_fen=None if view.tcm_fen is None else Fen(view.tcm_fen),
+            own_paid_fen=None if view.own_paid_fen is None else Fen(view.own_paid_fen),
         )
 
 

@@ -158,7 +158,6 @@ def test_bands_are_yuan_and_codes_that_freeze_have_a_rule_of_their_own() -> None
 def test_what_is_only_checked_does_not_change_what_is_settled() -> None:
     marked = SOUND._replace(
         ventilator_duration="1/0/0",
-        icu_durations=("1/0/0",),
         complication_mark="CC",
         procedures=tuple(row._replace(anaesthesia="1") for row in SOUND.procedures),
     )

@@ -38,6 +38,8 @@ class SetAside(StrEnum):
     SINGLE_DISEASE = "single_disease"  # 单病种定额
     ITEM = "item"  # 按项目付费
     DRG = "drg"  # 按疾病诊断相关分组付费
+    ICU_DAYS = "icu_days"  # 重症监护床日补充
+    RARE_DISEASE = "rare_disease"  # 罕见病
 
     @property
     def zh(self) -> str:
@@ -62,6 +64,8 @@ _ZH = {
     SetAside.SINGLE_DISEASE: "单病种定额",
     SetAside.ITEM: "按项目付费",
     SetAside.DRG: "按疾病诊断相关分组付费",
+    SetAside.ICU_DAYS: "重症监护床日补充",
+    SetAside.RARE_DISEASE: "罕见病",
 }
 
 

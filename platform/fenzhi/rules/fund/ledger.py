@@ -36,6 +36,7 @@ class LedgerAccount(StrEnum):
     FLOOR = "floor"
     ROUNDING = "rounding"
     OFF_POOL = "off_pool"
+    CONTROL_WITHHELD = "control_withheld"
     NOT_PREPAID = "not_prepaid"
     DEDUCTIONS = "deductions"
     ASSESSMENT = "assessment"
@@ -71,6 +72,7 @@ _ZH = {
     LedgerAccount.FLOOR: "病例保底",
     LedgerAccount.ROUNDING: "点值尾差",
     LedgerAccount.OFF_POOL: "池外支付",
+    LedgerAccount.CONTROL_WITHHELD: "总额控制暂不拨付",
     LedgerAccount.NOT_PREPAID: "未预付",
     LedgerAccount.DEDUCTIONS: "审核扣款",
     LedgerAccount.ASSESSMENT: "考核扣减",

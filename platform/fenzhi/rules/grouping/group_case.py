@@ -45,6 +45,8 @@ class InpatientCase:
     birth_weight_g: int | None = None
     los_days: int | None = None
     cost_fen: int | None = None
+    icu_minutes: int | None = None
+    tcm_fen: int | None = None
 
     @property
     def facts(self) -> Mapping[CaseFact, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -23,11 +23,30 @@ class PaymentMode(StrEnum):
     ITEM = "item"  # 按项目
     CAPITATION = "capitation"  # 按人头包干
     DRG = "drg"  # 记录，由其自身系统结算
+    RARE_DISEASE = "rare_disease"  # 罕见病，多方分担
 
     @property
     def shares_pool(self) -> bool:
         """Whether the case brings points to the pool (是否以分值参与分配)."""
         return self in (PaymentMode.DIP, PaymentMode.DIP_ICU_DAYS, PaymentMode.PER_DIEM_POINTS)
+
+    @property
+    def zh(self) -> str:
+        """In Chinese (中文名称)."""
+        return _ZH[self]
+
+
+_ZH = {
+    PaymentMode.DIP: "按病种分值",
+    PaymentMode.DIP_ICU_DAYS: "病种分值加重症监护床日",
+    PaymentMode.SINGLE_DISEASE: "单病种定额",
+    PaymentMode.PER_DIEM: "按床日",
+    PaymentMode.PER_DIEM_POINTS: "床日病种折算分值",
+    PaymentMode.ITEM: "按项目",
+    PaymentMode.CAPITATION: "按人头包干",
+    PaymentMode.DRG: "按疾病诊断相关分组",
+    PaymentMode.RARE_DISEASE: "罕见病多方支付",
+}
 
 
 class ModeRuleUnreadable(Conflict):
@@ -44,13 +63,14 @@ class NoMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ModeFacts:
-    """What the choice looks at (判定依据). `level` as registered on the day of discharge."""
+    """What the choice looks at (判定依据). `level` as registered on the day of discharge; `department` None: the list does not say it."""
 
     group_code: str
     level: str
-    department: str = ""
+    department: str | None = ""
     agreement_mode: str = ""
     discharge_date: date | None = None
+    principal_diagnosis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,22 @@ def mode_of(facts: ModeFacts, rules: Sequence[ModeRule]) -> PaymentMode:
         group=facts.group_code,
         level=facts.level,
     )
+
+
+def asks_department(facts: ModeFacts, rules: Sequence[ModeRule]) -> bool:
+    """Whether the choice turns on a department that the list does not state (是否因科别未填而无法判定).
+
+    So it is when the first rule that fits, its department apart, names departments.
+
+    >>> rules = (ModeRule(PaymentMode.PER_DIEM, departments=frozenset({"A28"})), ModeRule(PaymentMode.DIP))
+    >>> asks_department(ModeFacts("I63", "primary", None), rules), asks_department(ModeFacts("I63", "primary", "A03"), rules)
+    (True, False)
+    """
+    if facts.department is not None:
+        return False
+    fitting = (rule for rule in rules if replace(rule, departments=frozenset()).fits(facts))
+    first = next(fitting, None)
+    return first is not None and bool(first.departments)
 
 
 def cases_by_mode(modes: Mapping[str, PaymentMode]) -> dict[PaymentMode, int]:

@@ -6,12 +6,12 @@ the patient's. The parts add up to the cost, to the fen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from fenzhi.rules.quantities import half_up
-from fenzhi.rules.refusals import InvariantBroken
+from fenzhi.rules.quantities import exact_decimal, half_up
+from fenzhi.rules.refusals import Conflict, InvariantBroken
 
 PARTS_ADD_UP = "the payers' parts add up to the cost"
 
@@ -34,6 +34,39 @@ class SharedPayment:
     cost_fen: int
     payers: tuple[tuple[str, int], ...]
     patient_fen: int
+
+
+class LayersUnreadable(Conflict):
+    """A row of the payers' table that does not read (罕见病支付方表无法识别)."""
+
+    code = "RARE_DISEASE_UNREADABLE"
+
+
+def payer_layers(rows: Iterable[Mapping[str, str]]) -> tuple[PayerLayer, ...]:
+    """The payers of a table, in its order (读取罕见病支付方表).
+
+    Policy: rare_disease.layers, columns payer, rate (0 to 1), deductible and cap in yuan of one case, a blank cap is none. Raises:
+    LayersUnreadable, also for a payer named twice.
+    """
+    layers: list[PayerLayer] = []
+    for row in rows:
+        try:
+            rate = Fraction(exact_decimal(row["rate"]))
+            amounts = [
+                half_up(Fraction(exact_decimal(text)) * 100) if (text := row[name]) else None
+                for name in ("deductible", "cap")
+            ]
+            if not row["payer"] or not 0 <= rate <= 1 or min([0, *(one for one in amounts if one is not None)]) < 0:
+                raise ValueError("a payer with a rate of 0 to 1 and amounts not below 0")
+            if row["payer"] in {layer.payer for layer in layers}:
+                raise ValueError("a payer pays one layer")
+            layers.append(PayerLayer(row["payer"], rate, amounts[0] or 0, amounts[1]))
+        except (ValueError, KeyError) as error:
+            raise LayersUnreadable(
+                f"罕见病支付方表第 {len(layers) + 1} 行无法识别：{dict(row)}。",
+                f"Row {len(layers) + 1} of the table of rare-disease payers does not read: {dict(row)}.",
+            ) from error
+    return tuple(layers)
 
 
 def share_among_payers(cost_fen: int, covered_fen: int, layers: Sequence[PayerLayer]) -> SharedPayment:

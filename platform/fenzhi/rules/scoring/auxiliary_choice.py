@@ -66,6 +66,23 @@ class CaseFacts:
     tcm_fen: int | None = None
 
 
+class IcuDayCounting(StrEnum):
+    """How hours in intensive care are days (重症监护天数计算办法)."""
+
+    FULL = "full"  # 满24小时为一天
+    STARTED = "started"  # 不足一天按一天
+
+    def days(self, minutes: int | None) -> int | None:
+        """Days of a time in minutes (分钟折算天数); None: not told. Policy: scoring.icu_day_counting.
+
+        >>> IcuDayCounting.FULL.days(2_244), IcuDayCounting.STARTED.days(2_244), IcuDayCounting.STARTED.days(0), IcuDayCounting.FULL.days(None)
+        (1, 2, 0, None)
+        """
+        if minutes is None:
+            return None
+        return minutes // 1_440 if self is IcuDayCounting.FULL else -(-minutes // 1_440)
+
+
 @dataclass(frozen=True, slots=True)
 class FactTest:
     """A fact within a band, both ends included (事实取值段)."""

@@ -21,6 +21,7 @@ from fenzhi.rules.scoring.auxiliary_choice import (
     CciEntry,
     Dimension,
     FactTest,
+    IcuDayCounting,
     Subtype,
     SubtypeRule,
     chosen_subtype,
@@ -106,6 +107,8 @@ class AdjustmentRules:
     technologies: tuple[NewTechnology, ...] = ()
     technology_cap: Decimal | None = None
     """Most points of one case for new technology."""
+    icu_counting: IcuDayCounting = IcuDayCounting.FULL
+    """How hours in intensive care are days (重症监护天数计算办法)."""
 
     @property
     def empty(self) -> bool:

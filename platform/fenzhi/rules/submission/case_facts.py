@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fenzhi.rules.submission.check_policy import PeriodDate, SubmissionPolicy
+from fenzhi.rules.submission.evidence_checks import MINUTES_A_DAY, duration_minutes
 from fenzhi.rules.submission.settlement_list import Procedure, SettlementList
 
 
@@ -37,6 +38,14 @@ class CaseFacts:
     insured_area_code: str | None
     digest: str
     """Hexadecimal SHA-256 of the list's canonical text (清单摘要)."""
+    icu_minutes: int | None = None
+    """Time in intensive care, all stays together (重症监护合计时长, 分钟); None: the list does not say it, or not readably."""
+    discharge_department: str | None = None
+    """Code of the department of discharge (出院科别)."""
+    tcm_fen: int | None = None
+    """Cost of the charge classes that policy counts as TCM (中医药费用); None where policy names none, or the list no charges."""
+    own_paid_fen: int | None = None
+    """Paid by the patient for what no insurance covers (个人自费)."""
 
     @property
     def other_funds_fen(self) -> int:
@@ -93,7 +102,34 @@ def case_facts(given: SettlementList, policy: SubmissionPolicy) -> CaseFacts:
         procedures=_main_first(given.procedures),
         insured_area_code=given.insured_area_code,
         digest=list_digest(given),
+        icu_minutes=icu_minutes(given),
+        discharge_department=given.discharge_department,
+        tcm_fen=_tcm_fen(given, policy.tcm_charge_classes),
+        own_paid_fen=given.own_paid_fen,
     )
+
+
+def icu_minutes(given: SettlementList) -> int | None:
+    """Time in intensive care, all stays together (重症监护合计时长). Units: minutes.
+
+    None, never zero, where the list does not say it, writes a time that cannot be read, or says more than the stay lasted: dates have no
+    hours, so a stay lasts to the end of its last day at the most.
+    """
+    if given.icu_durations is None or given.admission_date is None or given.discharge_date is None:
+        return None
+    total = 0
+    for text in given.icu_durations:
+        minutes = None if text is None else duration_minutes(text)
+        if minutes is None:
+            return None
+        total += minutes
+    return total if total <= ((given.discharge_date - given.admission_date).days + 1) * MINUTES_A_DAY else None
+
+
+def _tcm_fen(given: SettlementList, classes: frozenset[str]) -> int | None:
+    if not classes or given.items is None:
+        return None
+    return sum(item.amount_fen or 0 for item in given.items if item.item_class in classes)
 
 
 def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
@@ -102,21 +138,21 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
 
 
 _canonical = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=str).encode
-_NOT_HASHED = frozenset(
-    {"person_name", "certificate_no", "unread", "ventilator_duration", "icu_durations", "complication_mark"}
-)
+_NOT_HASHED = frozenset({"person_name", "certificate_no", "unread", "ventilator_duration", "complication_mark"})
+_WHERE_TOLD = ("birth_weight_g", "icu_durations", "discharge_department", "own_paid_fen")
 
 
 def canonical_text(given: SettlementList) -> str:
     """The list in one fixed spelling (清单规范文本): compact JSON, attributes in order, dates ISO, amounts in fen.
 
-    Names and certificate numbers are left out, and a birth weight that is not told: the text is hashed into a run's manifest, which others read.
+    Names and certificate numbers are left out, and a birth weight, a department, ICU times or own payments that are not told: the text is
+    hashed into a run's manifest, which others read.
     What is only checked and never settled is left out too.
     """
     stated = {
         name: value
         for name, value in given._asdict().items()
-        if name not in _NOT_HASHED and (name, value) != ("birth_weight_g", None)
+        if name not in _NOT_HASHED and not (value is None and name in _WHERE_TOLD)
     }
     stated["procedures"] = [row[:4] for row in given.procedures]
     return _canonical(stated)
@@ -125,3 +161,8 @@ def canonical_text(given: SettlementList) -> str:
 def list_digest(given: SettlementList) -> str:
     """Hexadecimal SHA-256 of the canonical text (清单摘要): the same list, the same digest, however it was written."""
     return hashlib.sha256(canonical_text(given).encode()).hexdigest()
+
+
+def earlier_digest(given: SettlementList) -> str:
+    """The digest of a list as it was before cases carried ICU times, department and own payments (早前口径的清单摘要)."""
+    return list_digest(given._replace(icu_durations=None, discharge_department=None, own_paid_fen=None))

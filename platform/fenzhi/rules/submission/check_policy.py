@@ -59,6 +59,8 @@ class SubmissionPolicy:
     settlement_period_by: PeriodDate = PeriodDate.SETTLEMENT_END
     optional: OptionalChecks = NO_OPTIONAL_CHECKS
     """Rules the area has switched on (已启用的可选规则)."""
+    tcm_charge_classes: frozenset[str] = frozenset()
+    """Charge classes that count as TCM cost (计为中医药费用的收费项目类别); empty: TCM cost is not known."""
 
 
 def submission_policy(resolved: ResolvedPolicy) -> SubmissionPolicy:
@@ -78,6 +80,9 @@ def submission_policy(resolved: ResolvedPolicy) -> SubmissionPolicy:
         severities={"GRAY_PRINCIPAL_DIAGNOSIS": Severity(resolved.method("submission.gray_principal_severity"))},
         settlement_period_by=PeriodDate(resolved.method("submission.settlement_period_date")),
         optional=optional_checks(resolved),
+        tcm_charge_classes=frozenset(
+            resolved.list("scoring.tcm_charge_classes") if resolved.has("scoring.tcm_charge_classes") else ()
+        ),
     )
 
 

@@ -36,7 +36,7 @@ FREEZING_CODES = frozenset({"PROCEDURE_ANAESTHESIA_MISMATCH"})
 SURGERY_CLASS = "06"
 """手术费, national charge class."""
 _DURATION = re.compile(r"(\d{1,4})/(\d{1,2})/(\d{1,2})", re.ASCII)
-_MINUTES_A_DAY = 1_440
+MINUTES_A_DAY = 1_440
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def duration_minutes(text: str) -> int | None:
     found = _DURATION.fullmatch(text)
     if found is None or int(found[2]) > 23 or int(found[3]) > 59:
         return None
-    return int(found[1]) * _MINUTES_A_DAY + int(found[2]) * 60 + int(found[3])
+    return int(found[1]) * MINUTES_A_DAY + int(found[2]) * 60 + int(found[3])
 
 
 def ask_evidence(given: SettlementList, on: Mapping[str, Severity], tables: EvidenceTables) -> Iterator[Verdict]:
@@ -214,7 +214,7 @@ def _anaesthesia(given: SettlementList, on: Mapping[str, Severity], tables: Evid
 def _durations(given: SettlementList, on: Mapping[str, Severity]) -> Iterator[Verdict]:
     """Q11: times on a ventilator or in intensive care, written days/hours/minutes and no longer than the stay (时长)."""
     stated = [("vent_used_dura", given.ventilator_duration)]
-    stated += [(f"icuinfo[{place}].scs_cutd_sum_dura", one) for place, one in enumerate(given.icu_durations)]
+    stated += [(f"icuinfo[{place}].scs_cutd_sum_dura", one) for place, one in enumerate(given.icu_durations or ())]
     for where, text in stated:
         if text is None:
             continue
@@ -227,7 +227,7 @@ def _durations(given: SettlementList, on: Mapping[str, Severity]) -> Iterator[Ve
                 yield _unjudged("DURATION_BEYOND_STAY", where, "出入院日期不全", "the dates of the stay are not there")
             else:
                 # Dates without hours: a stay lasts to the end of its last day at the most.
-                most = ((given.discharge_date - given.admission_date).days + 1) * _MINUTES_A_DAY
+                most = ((given.discharge_date - given.admission_date).days + 1) * MINUTES_A_DAY
                 if minutes > most:
                     days = str((given.discharge_date - given.admission_date).days)
                     yield verdict("DURATION_BEYOND_STAY", where, text, severities=on, duration=text, days=days)

@@ -89,10 +89,14 @@ class SettlementList(NamedTuple):
     """Paths that were stated but could not be read; their faults are reported by the reader (已上报但无法读取的字段)."""
     ventilator_duration: str | None = None
     """Time on a ventilator as written (呼吸机使用时长), days/hours/minutes."""
-    icu_durations: tuple[str | None, ...] = ()
-    """Times in intensive care as written, in the order of the rows (重症监护时长)."""
+    icu_durations: tuple[str | None, ...] | None = None
+    """Times in intensive care as written, in the order of the rows (重症监护时长); None where the list does not say, () for no stay."""
     complication_mark: str | None = None
     """CC or MCC, where the hospital marks it (并发症标记): a field of the platform, not of the nation."""
+    discharge_department: str | None = None
+    """Code of the department of discharge (出院科别)."""
+    own_paid_fen: int | None = None
+    """Paid by the patient for what no insurance covers (个人自费)."""
 
     def principal_diagnoses(self) -> tuple[tuple[int, Diagnosis], ...]:
         """Place and diagnosis of every row flagged principal (标为主诊断的各行)."""

@@ -26,6 +26,7 @@ from fenzhi.services.clearing.case_shares import ShareCut
 from fenzhi.services.clearing.changes import RunChanges, changes_of
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import in_order
+from fenzhi.services.clearing.mode_steps import control_steps, modes_step, plain_finding
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.statements import CLEARED, ComputedRun, compute
 from fenzhi.services.jobs.execution import JobInHand, engine_slot
@@ -271,7 +272,7 @@ def _summary(computed: ComputedRun) -> dict[str, Any]:
             }
             for one in computed.beside.purses
         ],
-    }
+    } | ({"controls": [plain_finding(one) for one in computed.beside.findings]} if computed.beside.findings else {})
 
 
 def stored_cases(frozen: FrozenRun, graded: pa.Table) -> pa.Table:
@@ -299,7 +300,10 @@ def stored_cases(frozen: FrozenRun, graded: pa.Table) -> pa.Table:
                     "settlement_month",
                     "group_score",
                     "beside_fen",
+                    "mode",
+                    "control_fen",
                 )
+                if name in cases.column_names
             },
             **({"part": cases["part"]} if "part" in cases.column_names else {}),
         }
@@ -367,6 +371,7 @@ def _statement_row(
         **_below_payable(computed, line),
         "off_pool_fen": frozen.special.off_pool_of(number),
         "beside_fen": computed.beside.by_hospital().get(number, 0),
+        "control_withheld_fen": computed.beside.sums().withheld.get(number, 0) if computed.beside.held else 0,
         "working": {
             "changes": changes,
             "modes": computed.beside.of(number),
@@ -391,32 +396,12 @@ def _statement_row(
             },
             "steps": _plain_steps(computed.workings[line.hospital])
             + _special_step(frozen, number)
-            + _modes_step(computed, number)
+            + modes_step(computed, number)
+            + control_steps(frozen, computed, line.hospital)
             + _changes_step(changes)
             + _refused_step(found),
         },
     }
-
-
-def _modes_step(computed: ComputedRun, number: int) -> list[dict[str, Any]]:
-    """What the hospital is paid beside the points, as a step of the working; none where it is nothing."""
-    found = computed.beside.of(number)
-    if not found:
-        return []
-    return [
-        {
-            "rule": "payment_modes.beside_points",
-            "zh": "以下病例按其支付方式在分值以外支付，不参与分摊；先由预算单列资金支付，超出部分先于点值从基金扣除。",
-            "en": "These cases are paid by their mode beside the points and share nothing: first out of what the budget set aside, beyond "
-            "it out of the fund before the point value.",
-            "values": [
-                [f"{one['mode']} {name}", str(one["cases"]) if name == "cases" else yuan_from_fen(one[f"{name}_fen"])]
-                for one in found
-                for name in ("cases", "cost", "fund", "other", "hospital")
-            ],
-            "document": "",
-        }
-    ]
 
 
 def _special_step(frozen: FrozenRun, number: int) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.adjusting import adjusts_scores
 from fenzhi.store.columns_read import Kind, in_order_of, read_columns, uuid_texts
 from fenzhi.store.repositories import catalog, clearing, fund, point_value, registry
+from fenzhi.store.repositories import policy as policy_store
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import UnitOfWork
 
@@ -56,6 +57,13 @@ _FACTS = {
     "birth_weight_g": (Kind.MAYBE_INT32, "c.birth_weight_g"),
     "discharge_way": (Kind.MAYBE_TEXT, "c.discharge_way"),
 }
+_TOLD = {
+    "icu_minutes": (Kind.MAYBE_INT32, "c.icu_minutes"),
+    "discharge_department": (Kind.MAYBE_TEXT, "c.discharge_department"),
+    "tcm_fen": (Kind.MAYBE_TEXT, "c.tcm_fen::text"),
+    "own_paid_fen": (Kind.MAYBE_TEXT, "c.own_paid_fen::text"),
+}
+_MONEY_TOLD = ("tcm_fen", "own_paid_fen")
 _READ_BUDGET_VALUE = frozenset({PointValueMethod.BUDGET, PointValueMethod.CORRIDOR})
 
 
@@ -149,11 +157,11 @@ async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
         raise NoCases("当期没有病例，无法结算。", "There are no cases in the period, so there is nothing to settle.")
     local = local_pool(pool)
     basis = await load_basis(uow, policy, run.insurance, places_of(cases), run.year - 1, pool=local)
-    modes = await _modes(uow, run.insurance, pool, basis)
     special = await load_special_cases(uow, pool, cases)
     check_scale(special, basis.points_decimals)
     hospitals = {row.hospital_id: (row.code, row.county_id) for row in await registry.hospitals(uow, 0, 1_000_000)}
     codes = {number: code for number, (code, _) in hospitals.items()}
+    modes = await _modes(uow, run.insurance, pool, basis, months, codes)
     published = list(await clearing.runs_of_pool(uow, pool, ("published",)))
     position = await position_among(uow, run, policy, published)
     if kind is RunKind.QUARTER and run.period > 1 and not _is_cumulative(policy):
@@ -267,11 +275,18 @@ async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
     )
 
 
-async def _modes(uow: UnitOfWork, insurance: str, pool: Pool, basis: GradingBasis) -> ModeBasis:
+async def _modes(
+    uow: UnitOfWork,
+    insurance: str,
+    pool: Pool,
+    basis: GradingBasis,
+    months: Sequence[SettlementMonth],
+    codes: Mapping[int, str],
+) -> ModeBasis:
     """The payment modes of the run and what the budget in force sets aside for them (支付方式及单列预算)."""
     budget = await fund.budget_in_force(uow, pool)
     composition = (budget.composition if budget is not None else None) or {}
-    modes = await load_modes(uow, insurance, basis, composition.get("set_asides", {}))
+    modes = await load_modes(uow, insurance, basis, composition.get("set_asides", {}), months, codes)
     if pool != local_pool(pool) and not modes.is_plain:
         raise MethodNotSupported(
             "异地病例暂只按病种分值支付。",
@@ -313,7 +328,6 @@ def _last_day(run: Row[Any], kind: RunKind) -> date:
 
 def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
     """A method that needs what a run does not have refuses, rather than being paid as something else."""
-    _refuse_other_modes(policy)
     if kind is RunKind.MONTH:
         return
     method = PointValueMethod(policy.method("point_value.method"))
@@ -334,16 +348,6 @@ def _refuse_unsupported(kind: RunKind, policy: ResolvedPolicy) -> None:
             )
 
 
-def _refuse_other_modes(policy: ResolvedPolicy) -> None:
-    """Controls and payers that an area entered and no run carries out: else their cases would be paid by points in silence."""
-    for key in (key for key in ("total_control.table", "rare_disease.layers") if policy.has(key)):
-        raise MethodNotSupported(
-            f"结算暂不支持策略 {key} 所列的办法。",
-            f"A run does not carry out what {key} says.",
-            hint="在策略中撤下该表，或将其病例另行结算 / take the table out of the policy, and settle its cases elsewhere",
-        )
-
-
 def price_of(row: Row[Any]) -> PointValue:
     """A stored point value in the words of the rules (点值)."""
     return PointValue(row.fund_fen, row.cost_fen, row.booked_fen, row.points, row.points_decimals, Basis(row.basis))
@@ -362,6 +366,16 @@ def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[Settl
     return quarter.months_to_date if _is_cumulative(policy) else quarter.months
 
 
+_ASK_FACTS = (
+    "payment_mode.table",
+    "rare_disease.layers",
+    "scoring.auxiliary_rules",
+    "scoring.complexity_bands",
+    "scoring.tcm_groups",
+)
+"""Parameters that look at ICU time, department, TCM cost and own payments: where none is entered, these are not read (按需读取的事实)."""
+
+
 async def cases_of_pool(
     uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime, *, facts: bool = True
 ) -> pa.Table:
@@ -376,6 +390,9 @@ async def cases_of_pool(
         wanted |= {"other_diagnoses": (Kind.TEXTS, "c.diagnoses[2:]"), **_FACTS}
     elif facts:
         wanted |= _FACTS
+    asked = await policy_store.has_entered(uow, _ASK_FACTS)
+    if asked:
+        wanted |= _TOLD
     known = f"'{as_known_at.isoformat()}'::timestamptz"
     # Literals, each a number, a known word or a timestamp of ours.
     pooled = f"c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'"
@@ -396,6 +413,8 @@ async def cases_of_pool(
     found = in_order_of(await read_columns(uow, wanted, sources), "case_id")
     paid_by_others = pc.subtract(found["total_fen"], found["basic_fund_fen"])
     found = found.append_column("patient_fen", paid_by_others)
+    for name in _MONEY_TOLD if asked else ():
+        found = found.set_column(found.column_names.index(name), name, pc.cast(found[name], pa.int64()))
     return found.set_column(found.column_names.index("case_id"), "case_id", uuid_texts(found["case_id"]))
 
 

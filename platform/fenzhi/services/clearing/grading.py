@@ -25,6 +25,7 @@ from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, or_provis
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import half_up
 from fenzhi.rules.refusals import Conflict, InvariantBroken
+from fenzhi.rules.scoring.auxiliary_choice import IcuDayCounting
 from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustment
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, score_blank, score_case
@@ -124,6 +125,11 @@ class GradingBasis:
     def points_decimals(self) -> int:
         """Places of the run's points (分值小数位)."""
         return self.editions[0].plan.book.edition.points_decimals if self.editions else 0
+
+    @property
+    def icu_counting(self) -> IcuDayCounting:
+        """How hours in intensive care are days (重症监护天数计算办法)."""
+        return self.editions[0].adjustments.icu_counting if self.editions else IcuDayCounting.FULL
 
     def registry_sha256(self) -> str:
         """Digest of the levels and coefficients used (机构等级与系数摘要)."""
@@ -284,6 +290,8 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
         "cost_fen": of(cases["total_fen"]),
         "factor": of(pc.take(factors, seen.indices)),
     }
+    if "icu_minutes" in cases.column_names:
+        cases = cases.append_column("icu_days", days_in_icu(cases["icu_minutes"], basis.icu_counting))
     columns |= {name: of(cases[given]) for name, given in _FACTS.items() if given in cases.column_names}
     used = {edition for edition, why in zip(editions, whys, strict=True) if why is None}
     asked = pa.table(columns)
@@ -291,6 +299,12 @@ def grade(engine: Engine, cases: pa.Table, basis: GradingBasis) -> pa.Table:
         asked = asked.append_column("edition_id", of(pc.take(pa.array(editions, pa.string()), seen.indices)))
     uses = [use for use in basis.editions if use.key in used]
     return _said(_scored(engine, asked, uses), uses, whys, seen.indices, None if chosen is None else is_payable)
+
+
+def days_in_icu(minutes: pa.ChunkedArray, counting: IcuDayCounting) -> pa.ChunkedArray:
+    """Days of intensive care, null where the list does not say (重症监护天数)."""
+    rest = 1_439 if counting is IcuDayCounting.STARTED else 0
+    return pc.divide(pc.add(pc.cast(minutes, pa.int64()), rest), 1_440)
 
 
 def _pending(whys: Sequence[str | None], place: pa.Array) -> pa.Table:
@@ -372,6 +386,8 @@ _FACTS = {
     "birth_weight_g": "birth_weight_g",
     "discharge_way": "discharge_way",
     "discharge_date": "discharge_date",
+    "icu_days": "icu_days",
+    "tcm_fen": "tcm_fen",
 }
 """Facts that conditions and factors look at, where the cases carry them (条件与系数所用事实)."""
 
@@ -498,6 +514,8 @@ def _by_the_rules(
         case.get("birth_weight_g"),
         case.get("los_days"),
         case["total_fen"],
+        case.get("icu_minutes"),
+        case.get("tcm_fen"),
     )
     outcome = group_case(one, opened[use.key], basis.method, means_for(basis.method, use.references))
     outcome = or_provisional(outcome, one, beside[use.key], basis.method, use.groups)
@@ -517,7 +535,7 @@ def _by_the_rules(
         points_decimals=basis.points_decimals,
         adjustment=case_adjustment(
             outcome.group,
-            facts_of(one, use.plan.book.edition.tables, case.get("discharge_way")),
+            facts_of(one, use.plan.book.edition.tables, case.get("discharge_way"), use.adjustments.icu_counting),
             case["total_fen"],
             case["discharge_date"],
             use.adjustments,

@@ -180,6 +180,10 @@ class CaseLineView:
     total_fen: int
     basic_fund_fen: int
     los_days: int
+    mode: str
+    """How it is paid, blank for its points alone; after a colon why it is paid otherwise than its mode says."""
+    beside_fen: int
+    control_fen: int
 
 
 class _Shares:
@@ -239,6 +243,9 @@ async def statement_cases(
                 total_fen=case.total_fen,
                 basic_fund_fen=case.basic_fund_fen,
                 los_days=case.los_days,
+                mode=case.mode or (case.disposition.partition(":")[2] if case.beside_fen is not None else ""),
+                beside_fen=case.beside_fen or 0,
+                control_fen=case.control_fen or 0,
             )
             for case in cases
         ]

@@ -85,9 +85,10 @@ def result_sha256(
     cases: pa.Table,
     annual: Sequence[AnnualLine] = (),
     beside: Mapping[str, int] | None = None,
+    withheld: Mapping[str, int] | None = None,
 ) -> bytes:
     """SHA-256 of a result (结果摘要): every line, every account, every case's disposition, group, band and points, and of a year what stands
-    below payable, and `beside`: by hospital, what is paid beside the points.
+    below payable, `beside`: by hospital, what is paid beside the points, and `withheld`: what total control holds back of it.
 
     The order of the rows given does not matter.
     """
@@ -105,6 +106,7 @@ def result_sha256(
             if beside and any(beside.values())
             else {}
         )
+        | ({"withheld": {code: fen for code, fen in sorted(withheld.items()) if fen}} if withheld else {})
         | {
             "lines": [plain_line(line) for line in lines],
             "accounts": {account.value: amount for account, amount in accounts.items()},

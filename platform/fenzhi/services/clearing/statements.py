@@ -219,12 +219,14 @@ class Settled:
     bonus_draws: Mapping[str, int]
     beside: Mapping[str, int]
     """By hospital code, what is paid beside the points."""
+    withheld: Mapping[str, int]
+    """By hospital code, what total control holds back of it."""
     scoped: ScopedShares | None = None
     """The shares of a pool that was divided by level or month."""
 
     def result_sha256(self, cases: pa.Table) -> bytes:
         """The digest of the result with its cases (结果摘要)."""
-        return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()), self.beside)
+        return result_sha256(self.lines, self.accounts, cases, tuple(self.annual.values()), self.beside, self.withheld)
 
 
 def settle(
@@ -263,6 +265,7 @@ def settle(
         balance=balance,
         entries=postings(_with_beside(balances_of(year or run, ids), beside), ground.position.posted),
         beside={ground.hospitals[number][0]: fen for number, fen in beside.by_hospital.items()},
+        withheld={ground.hospitals[number][0]: fen for number, fen in beside.withheld.items()},
         less_patient=less_patient,
         annual={line.hospital: line for line in year.lines} if year else {},
         offsets=_offsets(ground, run.lines, ids),
@@ -305,8 +308,9 @@ def _beside(cases: pa.Table, graded: pa.Table) -> pa.Table:
     together = cases.select(
         ["case_id", "hospital_id", "total_fen", "basic_fund_fen", "patient_fen", "los_days", "settlement_month"]
     )
-    for name in ("disposition", "group_code", "band", "points", "group_score", "beside_fen"):
-        together = together.append_column(name, graded[name])
+    for name in ("disposition", "group_code", "band", "points", "group_score", "beside_fen", "mode", "control_fen"):
+        if name in graded.column_names:
+            together = together.append_column(name, graded[name])
     return together
 
 
@@ -412,9 +416,14 @@ def _month(ground: Ground, claims: Mapping[str, Claim]) -> tuple[MonthRun, Balan
 
 
 def _with_beside(due: Balances, beside: BesideSums) -> Balances:
-    """The books owe what is paid beside the points as well (池外支付入账)."""
+    """The books owe what is paid beside the points as well (池外支付入账), less what total control holds back in its own account."""
     for hospital, fen in beside.by_hospital.items():
-        for account, amount in ((LedgerAccount.OFF_POOL, fen), (LedgerAccount.PAYABLE, -fen)):
+        held = beside.withheld.get(hospital, 0)
+        for account, amount in (
+            (LedgerAccount.OFF_POOL, fen),
+            (LedgerAccount.CONTROL_WITHHELD, -held),
+            (LedgerAccount.PAYABLE, held - fen),
+        ):
             place = (hospital, account.value)
             due[place] = due.get(place, 0) + amount
     return {place: amount for place, amount in due.items() if amount}

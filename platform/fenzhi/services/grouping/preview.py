@@ -192,6 +192,7 @@ def _engine_rows(engine: Engine, frame: ScoringFrame, cases: Sequence[PreviewCas
     plan = plan_scoring(
         compiled, factors=[frame.factor], references=frame.references, lines=frame.lines, blank=frame.blank
     )
+    counting = frame.adjustments.icu_counting
     table = pa.table(
         {
             "principal_diagnosis": pa.array([one.case.principal_diagnosis for one in cases], pa.string()),
@@ -199,6 +200,8 @@ def _engine_rows(engine: Engine, frame: ScoringFrame, cases: Sequence[PreviewCas
             "other_diagnoses": pa.array([list(one.case.other_diagnoses) for one in cases], pa.list_(pa.string())),
             "age_days": pa.array([one.case.age_days for one in cases], pa.int64()),
             "los_days": pa.array([one.case.los_days for one in cases], pa.int64()),
+            "icu_days": pa.array([counting.days(one.case.icu_minutes) for one in cases], pa.int64()),
+            "tcm_fen": pa.array([one.case.tcm_fen for one in cases], pa.int64()),
             "birth_weight_g": pa.array([one.case.birth_weight_g for one in cases], pa.int64()),
             "discharge_way": pa.array([one.discharge_way for one in cases], pa.string()),
             "discharge_date": pa.array([one.discharge_date for one in cases], pa.date32()),

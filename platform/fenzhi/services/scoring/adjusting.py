@@ -19,6 +19,7 @@ from fenzhi.rules.scoring.age_adjustment import elderly_score, paediatric_score
 from fenzhi.rules.scoring.auxiliary_choice import (
     CciEntry,
     Dimension,
+    IcuDayCounting,
     Subtype,
     fact_tests,
     rule_of_row,
@@ -95,12 +96,19 @@ def adjustment_rules_of(policy: ResolvedPolicy, subtypes: Sequence[SubtypeRow | 
         uplift_stacks=policy.has(_STACKING) and policy.method(_STACKING) == "multiplied",
         technologies=_rows(policy, "scoring.new_technologies", _technology),
         technology_cap=cap,
+        icu_counting=icu_counting_of(policy),
     )
 
 
 def adjusts_scores(policy: ResolvedPolicy) -> bool:
     """May a choice of scoring.* look at more of a case than its group and cost (是否须读取年龄等事实)?"""
     return any(policy.has(key) for key in _LOOK_AT_FACTS)
+
+
+def icu_counting_of(policy: ResolvedPolicy) -> IcuDayCounting:
+    """How hours in intensive care are days (重症监护天数计算办法). Policy: scoring.icu_day_counting, whole days where it is silent."""
+    key = "scoring.icu_day_counting"
+    return IcuDayCounting(policy.method(key)) if policy.has(key) else IcuDayCounting.FULL
 
 
 def blank_group_of(policy: ResolvedPolicy, references: ReferenceCosts) -> BlankGroup | None:

@@ -24,7 +24,7 @@ from fenzhi.rules.grouping.grouping_method import GroupingMethod, TieBreak
 from fenzhi.rules.grouping.outcome import GroupingOutcome, GroupingReason
 from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, or_provisional, provisional_book
 from fenzhi.rules.policy.resolved import ResolvedPolicy
-from fenzhi.rules.scoring.auxiliary_choice import CaseFacts
+from fenzhi.rules.scoring.auxiliary_choice import CaseFacts, IcuDayCounting
 from fenzhi.rules.scoring.case_adjustment import AdjustmentRules, case_adjustment
 from fenzhi.rules.scoring.cost_outliers import OutlierLines
 from fenzhi.rules.scoring.score_case import BlankGroup, HospitalFactor, ScoredCase, score_blank, score_case
@@ -105,7 +105,7 @@ class ScoringFrame:
             points_decimals=self.book.edition.points_decimals,
             adjustment=case_adjustment(
                 group,
-                facts_of(case, self.book.edition.tables, discharge_way),
+                facts_of(case, self.book.edition.tables, discharge_way, self.adjustments.icu_counting),
                 cost_fen,
                 discharge_date,
                 self.adjustments,
@@ -137,7 +137,12 @@ def _grouped(
     return group_case(case, opened, method, means)
 
 
-def facts_of(case: InpatientCase, tables: CodeTables, discharge_way: str | None) -> CaseFacts:
+def facts_of(
+    case: InpatientCase,
+    tables: CodeTables,
+    discharge_way: str | None,
+    counting: IcuDayCounting = IcuDayCounting.FULL,
+) -> CaseFacts:
     """What factors look at of a case (计分所用事实): other diagnoses only where the tables know them."""
     return CaseFacts(
         age_days=case.age_days,
@@ -146,6 +151,8 @@ def facts_of(case: InpatientCase, tables: CodeTables, discharge_way: str | None)
         discharge_way=discharge_way,
         other_diagnoses=tuple(one for one in case.other_diagnoses if one in tables.diagnoses),
         procedures=case.procedures,
+        icu_days=counting.days(case.icu_minutes),
+        tcm_fen=case.tcm_fen,
     )
 
 
@@ -160,6 +167,8 @@ def case_of(row: Row[Any]) -> InpatientCase:
         row.birth_weight_g,
         row.los_days,
         row.total_fen,
+        icu_minutes=row.icu_minutes,
+        tcm_fen=row.tcm_fen,
     )
 
 

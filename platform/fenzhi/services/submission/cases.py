@@ -53,6 +53,10 @@ class CaseView:
     cash_fen: int
     diagnoses: tuple[str, ...]
     procedures: tuple[str, ...]
+    icu_minutes: int | None
+    discharge_department: str | None
+    tcm_fen: int | None
+    own_paid_fen: int | None
 
 
 def case_view(row: Row[Any], subject: Subject) -> CaseView:
@@ -80,6 +84,10 @@ def case_view(row: Row[Any], subject: Subject) -> CaseView:
         cash_fen=row.cash_fen,
         diagnoses=tuple(row.diagnoses),
         procedures=tuple(row.procedures),
+        icu_minutes=row.icu_minutes,
+        discharge_department=row.discharge_department,
+        tcm_fen=row.tcm_fen,
+        own_paid_fen=row.own_paid_fen,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fenzhi.rules.submission.case_checks import judge_list
-from fenzhi.rules.submission.case_facts import CaseFacts, case_facts, list_digest
+from fenzhi.rules.submission.case_facts import CaseFacts, case_facts, earlier_digest, list_digest
 from fenzhi.rules.submission.check_policy import PeriodDate
 from fenzhi.rules.submission.code_mapping import mapped_list
 from fenzhi.rules.submission.settlement_list import SettlementList
@@ -208,7 +208,7 @@ class ListJudge:
 
     @staticmethod
     def _same(given: SettlementList, standing: KnownList) -> bool:
-        return bytes.fromhex(list_digest(given)) == standing.digest
+        return standing.digest.hex() in (list_digest(given), earlier_digest(given))
 
     def _accept(self, out: JudgedChunk, given: SettlementList, known: KnownLists, row_no: int) -> uuid.UUID:
         facts = case_facts(given, self.submitter.book.policy)
@@ -255,6 +255,10 @@ class ListJudge:
             self.submitted_at,
             given.birth_weight_g,
             given.discharge_way,
+            facts.icu_minutes,
+            facts.discharge_department,
+            facts.tcm_fen,
+            facts.own_paid_fen,
         )
 
     def _personal(self, given: SettlementList, case_id: uuid.UUID) -> Record:

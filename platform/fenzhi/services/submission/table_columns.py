@@ -76,6 +76,7 @@ LIST_COLUMNS: tuple[Column, ...] = (
     Column("dcla_time", "申报时间", _D),
     Column("act_ipt_days", "实际住院天数", _N, example="6"),
     Column("dscg_way", "离院方式", _X, example="1", choices=("1", "2", "3", "4", "5", "9")),
+    Column("dscg_caty", "出院科别", _C, example="A03.06"),
     Column("diag_code_cnt", "诊断代码计数", _N),
     Column("oprn_oprt_code_cnt", "手术操作代码计数", _N),
     Column("vent_used_dura", "呼吸机使用时长", _C),
@@ -115,8 +116,15 @@ ROW_COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("fulamt_ownpay_amt", "全自费金额", _A),
         Column("oth_amt", "其他金额", _A),
     ),
+    "icuinfo": (Column("scs_cutd_sum_dura", "重症监护合计时长", _C, example="1/13/24"),),
 }
-SHEETS: Mapping[str, str] = {"诊断": "diseinfo", "手术操作": "oprninfo", "支付": "payinfo", "费用": "iteminfo"}
+SHEETS: Mapping[str, str] = {
+    "诊断": "diseinfo",
+    "手术操作": "oprninfo",
+    "支付": "payinfo",
+    "费用": "iteminfo",
+    "重症监护": "icuinfo",
+}
 """Sheet of rows → node of the list (多行表与节点)."""
 SHEET_OF: Mapping[str, str] = {node: sheet for sheet, node in SHEETS.items()}
 RESULTS = "校验结果"
@@ -124,7 +132,7 @@ GUIDE = "填写说明"
 OTHER_SHEETS = frozenset({RESULTS, GUIDE})
 """Sheets that are the platform's own and not read (平台自带、不读取的表)."""
 
-_PATH = re.compile(r"(diseinfo|oprninfo|payinfo|iteminfo)\[(\d{1,3})\]\.(\w+)", re.ASCII)
+_PATH = re.compile(r"(diseinfo|oprninfo|payinfo|iteminfo|icuinfo)\[(\d{1,3})\]\.(\w+)", re.ASCII)
 _LAST_NAME = re.compile(r"([A-Za-z][A-Za-z0-9_\[\].]*)\s*[)）]?\s*$", re.ASCII)
 
 

@@ -376,7 +376,13 @@ def _lists(
                 inner = reading.row(sheets[sheet], named[sheet], cells, prefix + ".")
                 inner.pop(KEY.name, None)
                 rows.append(inner)
+        for node in _SAY_NONE & {SHEETS[sheet] for sheet in children}:
+            message.setdefault(node, [])
         table.lists.append(TableRow(number, message, tuple(reading.faults), frozenset(reading.unread), reading.places))
+
+
+_SAY_NONE = frozenset({"icuinfo"})
+"""Nodes of which a sheet without a row for a list says that there was none (无行即为没有的多行表)."""
 
 
 def enumerate_columns(places: dict[str, int], sheet: str) -> Iterable[tuple[int, Column]]:

@@ -121,13 +121,15 @@ class WireList(Struct, gc=False, frozen=True):
     ventilator: Any = field(name="vent_used_dura", default=None)
     icu: Any = field(name="icuinfo", default=None)
     complication_mark: Text6 | None = field(name="ccmcc_flag", default=None)
+    discharge_department: Any = field(name="dscg_caty", default=None)
+    """Carried in whatever shape it comes; read where it is a code (出院科别)."""
 
 
 CARRIED = frozenset(
     """
     acp_medins_name acp_optins_code adm_caty adm_dept_codg adm_dept_name adm_way bill_code bill_no biz_sn bld_amt bld_cat
     bld_unt bldinfo chfpdr_code chfpdr_name chk_cont coner_addr coner_name coner_tel curr_addr days_rinp_flag_31
-    days_rinp_pup_31 dscg_caty dscg_dept_codg dscg_dept_name emp_addr emp_name emp_tel fixmedins_name hi_no hi_paymtd
+    days_rinp_pup_31 dscg_dept_codg dscg_dept_name emp_addr emp_name emp_tel fixmedins_name hi_no hi_paymtd
     hi_setl_lv hi_type hsorg hsorg_opter insuplc ipt_med_type lv1_nurscare_days lv3_nurscare_days maindiag_flag
     medins_fill_dept medins_fill_psn mul_nwb_adm_wt mul_nwb_bir_wt naty ntly nwb_adm_type nwb_adm_wt
     opsp_diag_caty opsp_mdtrt_date opspdiseinfo otp_tcm_dise otp_wm_dise patn_cert_type patn_rlts poscode prfs
@@ -219,8 +221,10 @@ def settlement_list(wire: WireList) -> SettlementList:
         items,
         grams(wire.birth_weight),
         ventilator_duration=plain_text(wire.ventilator),
-        icu_durations=durations(wire.icu) if wire.icu else (),
+        icu_durations=durations(wire.icu),
         complication_mark=wire.complication_mark or None,
+        discharge_department=department(wire.discharge_department),
+        own_paid_fen=fen(wire.own_paid),
     )
 
 
@@ -247,14 +251,24 @@ def plain_text(given: object) -> str | None:
     return given[:40] if isinstance(given, str) and given else None
 
 
-def durations(rows: object) -> tuple[str | None, ...]:
-    """The total time of each stay in intensive care (重症监护时长), in the order of `icuinfo`.
+def department(given: object) -> str | None:
+    """Code of a department, None for none or for what is no code (科别代码).
 
-    >>> durations([{"scs_cutd_sum_dura": "1/0/0"}, "?", {}])
-    ('1/0/0', None, None)
+    >>> department("A03.06"), department(""), department(3)
+    ('A03.06', None, None)
+    """
+    is_code = isinstance(given, str) and 0 < len(given) <= 20 and given.isascii() and given.isprintable()
+    return str(given) if is_code else None
+
+
+def durations(rows: object) -> tuple[str | None, ...] | None:
+    """The total time of each stay in intensive care (重症监护时长), in the order of `icuinfo`; None where the list does not say.
+
+    >>> durations([{"scs_cutd_sum_dura": "1/0/0"}, "?", {}]), durations([]), durations(None)
+    (('1/0/0', None, None), (), None)
     """
     if not isinstance(rows, list):
-        return ()
+        return None
     return tuple(plain_text(row.get("scs_cutd_sum_dura")) if isinstance(row, dict) else None for row in rows)
 
 

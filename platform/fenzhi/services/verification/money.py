@@ -113,8 +113,11 @@ async def _verify_lines(
     stated, _ = _accounts(run)
     cases = await read_arrow(database, uow.scope, store.run_cases_sql(uow.scope.area, run.run_id))
     beside = {row.hospital_code: row.beside_fen for row in statements}
+    held = {row.hospital_code: row.control_withheld_fen for row in statements if row.control_withheld_fen}
     annual = cast("list[AnnualLine]", [_StoredAnnual(row) for row in statements] if run.kind == "year" else [])
-    found.same("run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual, beside).hex())
+    found.same(
+        "run.result", place, _hex(run.result_sha256), result_sha256(lines, stated, cases, annual, beside, held).hex()
+    )
     await verify_replay(found, uow, run, place, codes, {line.hospital: line for line in lines}, statements, cases)
 
 
@@ -161,7 +164,8 @@ def due_balances(run: Row[Any], rows: Sequence[Row[Any]]) -> Balances:
             book(who, credited, -line.amount(amount))
         book(who, LedgerAccount.BONUSES, line.bonuses_fen)
         book(who, LedgerAccount.OFF_POOL, row.beside_fen)
-        book(who, LedgerAccount.PAYABLE, -row.beside_fen)
+        book(who, LedgerAccount.CONTROL_WITHHELD, -row.control_withheld_fen)
+        book(who, LedgerAccount.PAYABLE, row.control_withheld_fen - row.beside_fen)
         if not is_month:
             book(who, LedgerAccount.PAYABLE, line.offsets_fen)
             book(who, LedgerAccount.RECEIVABLE, -line.offsets_fen)

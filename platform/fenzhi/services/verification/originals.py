@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from fenzhi.rules.submission.case_facts import CaseFacts, case_facts, list_digest
+from fenzhi.rules.submission.case_facts import CaseFacts, case_facts, earlier_digest, list_digest
 from fenzhi.rules.submission.check_policy import SubmissionPolicy
 from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.services.submission.part_formats import rows_of_part
@@ -81,7 +81,7 @@ def _compare(found: Verification, place: str, content: bytes, cases: dict[int, R
         if given is None:
             found.saw("case.digest", False, name, "the line is no list")
             continue
-        found.same("case.digest", name, (case.digest or b"").hex(), list_digest(given))
+        found.same("case.digest", name, (case.digest or b"").hex(), _due_digest(given, case))
         wrong = _wrong_facts(given, case)
         found.saw("case.facts", not wrong, name, ", ".join(wrong))
     for row_no, case in cases.items():
@@ -109,10 +109,25 @@ def _wrong_facts(given: SettlementList, case: Row[Any]) -> list[str]:
         "diagnoses": list(facts.diagnoses),
         "procedures": list(facts.procedures),
     }
+    if not _is_earlier(given, case):
+        for fact in _LATER:
+            due[fact] = getattr(facts, fact)
     wrong = [name for name, value in due.items() if _plain(getattr(case, name)) != value]
     if case.basic_fund_fen + case.other_funds_fen != facts.basic_fund_fen + facts.other_funds_fen:
         wrong.append("basic_fund_fen + other_funds_fen")
     return wrong
+
+
+_LATER = ("icu_minutes", "discharge_department", "own_paid_fen")
+
+
+def _is_earlier(given: SettlementList, case: Row[Any]) -> bool:
+    """A case accepted before cases carried these facts: it has none of them, and its list was hashed without them."""
+    return all(getattr(case, name) is None for name in _LATER) and (case.digest or b"").hex() == earlier_digest(given)
+
+
+def _due_digest(given: SettlementList, case: Row[Any]) -> str:
+    return earlier_digest(given) if _is_earlier(given, case) else list_digest(given)
 
 
 def _plain(value: Any) -> Any:

@@ -139,13 +139,16 @@ async def _recorded(uow: UnitOfWork, run: Row[Any], codes: Mapping[int, str]) ->
 async def _beside(uow: UnitOfWork, run: Row[Any]) -> BesideSums:
     """What was paid beside the points, from the cases and what the manifest says was set aside."""
     by_hospital: dict[int, int] = {}
+    withheld: dict[int, int] = {}
     paid: dict[PaymentMode, int] = {}
     for row in await store.run_case_beside(uow, run.run_id):
         by_hospital[row.hospital_id] = by_hospital.get(row.hospital_id, 0) + int(row.fen)
+        if row.held_fen:
+            withheld[row.hospital_id] = withheld.get(row.hospital_id, 0) + int(row.held_fen)
         mode = PaymentMode(row.mode)
         paid[mode] = paid.get(mode, 0) + int(row.fen)
     held = purses(paid, run.manifest.get("modes", {}).get("set_asides", {}))
-    return BesideSums(by_hospital, sum(one.from_pool_fen for one in held))
+    return BesideSums(by_hospital, sum(one.from_pool_fen for one in held), withheld)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,18 @@ async def days_of_change(uow: UnitOfWork, prefix: str, until: date) -> Sequence[
     return sorted(found)
 
 
+async def has_entered(uow: UnitOfWork, keys: Sequence[str]) -> bool:
+    """Whether the scope's province or area ever put a value of one of these parameters in force."""
+    for table, owner in (
+        (province_policy, province_policy.c.province_id == uow.scope.province),
+        (area_policy, area_policy.c.area_id == uow.scope.area),
+    ):
+        c = table.c
+        if await uow.first(select(c.key).where(owner, c.state == "in_force", c.key.in_(keys)).limit(1)) is not None:
+            return True
+    return False
+
+
 async def area_values(uow: UnitOfWork, area_id: int, on: date) -> Sequence[Row[Any]]:
     """What a pooling area has in force by a date, in order of publication."""
     c = area_policy.c

@@ -123,11 +123,12 @@ async def run_case_payers(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
 
 
 async def run_case_beside(uow: UnitOfWork, run_id: Any) -> Sequence[Row[Any]]:
-    """What a run pays beside the points as stored with its cases, by hospital and mode."""
+    """What a run pays beside the points, and holds back of it, as stored with its cases, by hospital, mode and settlement month."""
     return await uow.rows(
         text(
-            """select hospital_id, substr(disposition, 8) as mode, sum(beside_fen)::bigint as fen from run_case
-               where area_id = :area and run_id = :run and disposition like 'beside:%' group by 1, 2"""
+            """select hospital_id, coalesce(mode, substr(disposition, 8)) as mode, settlement_month, count(*) as cases,
+                      sum(beside_fen)::bigint as fen, sum(total_fen)::bigint as cost_fen, coalesce(sum(control_fen), 0)::bigint as held_fen
+               from run_case where area_id = :area and run_id = :run and beside_fen is not null group by 1, 2, 3"""
         ),
         {"area": uow.scope.area, "run": run_id},
     )
