@@ -15,7 +15,7 @@ from fenzhi.rules.payment_modes import controlled_months
 from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.verification.findings import Verification
 from fenzhi.services.verification.money import verify_money
-from fenzhi_graphql.paging import key_of
+from fenzhi_graphql.paging import global_id, key_of
 
 LOOK = """
 query($id: ID!) { clearingRun(id: $id) { kind
@@ -25,6 +25,10 @@ query($id: ID!) { clearingRun(id: $id) { kind
     modes { mode cases costFen fundFen otherFen hospitalFen withheldFen unjudged }
     steps { rule document values { name value } }
     cases(first: 50) { nodes { caseId disposition mode points shareFen besideFen controlFen } } } } } }
+"""
+EXPLAIN = """
+query($id: ID!) { caseExplain(id: $id) { disposition points
+  paidBy { mode restsOn document zh en unjudged refusal icuDays costFen fundFen otherFen hospitalFen payers { payer fen } } } }
 """
 STENT = ("88.4101",)
 
@@ -52,6 +56,11 @@ async def verified(pool: Pool) -> Verification:
     async with database.snapshot(pool.scope) as uow:
         await verify_money(found, database, uow, pool.place.city)
     return found
+
+
+async def explain(pool: Pool, case: Any) -> dict[str, Any]:
+    found = (await (await pool.clerk()).gql(EXPLAIN, {"id": global_id("InpatientCase", case)}))["caseExplain"]
+    return found | {"paidBy": {name: value for name, value in found["paidBy"].items() if value not in (None, [])}}
 
 
 def modes_of(line: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
@@ -118,6 +127,18 @@ async def test_icu_days_and_departments_in_a_month_a_quarter_and_a_year(world: W
         "dip_icu_days", "dip_icu_days", "dip_icu_days:icu_days_unstated",
     ]  # fmt: skip
     assert step(found["lines"][a], "payment_modes.beside_points")["dip_icu_days icu_days_unstated"] == "1"
+    # The explanation of a case, before any run, says the same.
+    told = {"restsOn": "payment_mode.table #1", "document": "测试结算办法〔2021〕1号"}
+    assert await explain(pool, icu) == {
+        "disposition": "cleared", "points": "1260.5250",
+        "paidBy": told | {"mode": "dip_icu_days", "zh": "病种分值加重症监护床日", "en": "dip icu days", "icuDays": 6, "costFen": "0",
+                          "fundFen": "600000", "otherFen": "0", "hospitalFen": "-600000"},
+    }  # fmt: skip
+    by_day = await explain(pool, day)
+    assert (by_day["disposition"], by_day["points"], by_day["paidBy"]["fundFen"]) == ("beside:per_diem", None, "350000")
+    assert by_day["paidBy"]["restsOn"] == "payment_mode.table #2"
+    waits = await explain(pool, untold)
+    assert (waits["disposition"], waits["paidBy"]["unjudged"]) == ("pending:department_unstated", "department_unstated")
     # The books owe the supplement beside the points; the points were priced as any.
     assert await book_of(pool, a, "off_pool") == 600_000
     assert await book_of(pool, a, "payable") == -int(found["lines"][a]["payableFen"]) - 600_000
@@ -248,7 +269,7 @@ async def test_three_payers_of_a_rare_disease_pay_the_whole_cost(world: World) -
     a = pool.place.hospital
     await pool.budget(8_000_000)
     # The golden case, a hundredth of it: 10,000.00, 9,000.00 of it covered: 2,800.00, 3,660.00, 2,032.00 and 1,508.00 the patient's.
-    await pool.put(a, 1, "J18.900", own_paid_fen=100_000)
+    rare = await pool.put(a, 1, "J18.900", own_paid_fen=100_000)
     await pool.put(a, 1, "J18.900")
     await pool.put(a, 1)
     found = await look(pool, (await pool.published("QUARTER", 1))["id"])
@@ -269,6 +290,9 @@ async def test_three_payers_of_a_rare_disease_pay_the_whole_cost(world: World) -
     assert found["summary"]["purses"] == [
         {"name": "rare_disease", "paidFen": "280000", "setAsideFen": "0", "fromPoolFen": "280000"}
     ]
+    explained = (await explain(pool, rare))["paidBy"]
+    assert (explained["mode"], explained["restsOn"]) == ("rare_disease", "rare_disease.diagnoses")
+    assert sum(int(one["fen"]) for one in explained["payers"]) == int(explained["costFen"]) == 1_000_000
     assert await book_of(pool, a, "off_pool") == 280_000
     await books(pool)
     assert (await verified(pool)).found == []

@@ -11,6 +11,7 @@ from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.services.audit.sight import Sight
 from fenzhi.services.grouping.preview import PreviewAnswer, PreviewCase
 from fenzhi.services.scoring.explain import CaseExplanation, RejectedGroup
+from fenzhi.services.scoring.payment import CasePaid
 from fenzhi_graphql.clearing.working import Step, StepValue
 from fenzhi_graphql.paging import global_id
 from fenzhi_graphql.scalars import ExactDecimal, Fen
@@ -41,13 +42,78 @@ class ScoreCandidate:
     points: ExactDecimal = strawberry.field(description="Points, rounded once (分值).")
 
 
+@strawberry.type(description="What one payer of a rare disease pays (罕见病支付方).")
+class CasePayer:
+    payer: str = strawberry.field(
+        description="Payer as policy names it; basic is the basic fund, patient the rest (支付方)."
+    )
+    fen: Fen = strawberry.field(description="Its part, in fen (支付额，分).")
+
+
+@strawberry.type(
+    description="How a case is paid, by the policy of its day of discharge (支付方式解释). Total control acts on a whole month and shows on the "
+    "statement."
+)
+class CasePaidBy:
+    mode: str | None = strawberry.field(
+        description="dip, dip_icu_days, single_disease, per_diem, per_diem_points, item, capitation, drg or rare_disease; null where "
+        "policy gives none or its terms are missing (支付方式)."
+    )
+    rests_on: str = strawberry.field(description="Policy parameter that decides, with the row of its table (所依策略).")
+    document: str = strawberry.field(description="Its document (政策文件).")
+    zh: str = strawberry.field(description="The mode, or why it cannot be judged, in Chinese (说明).")
+    en: str = strawberry.field(description="The same in English (英文说明).")
+    unjudged: str | None = strawberry.field(description="What the list does not say, where it matters (无法判定原因).")
+    refusal: str | None = strawberry.field(description="Code of the refusal, where there is no mode (拒绝码).")
+    icu_days: int | None = strawberry.field(
+        description="Days in intensive care; null: the list does not say (重症监护天数)."
+    )
+    cost_fen: Fen | None = strawberry.field(
+        description="Cost that is paid beside the points, in fen (分值以外支付的费用，分)."
+    )
+    fund_fen: Fen | None = strawberry.field(
+        description="What the fund pays beside the points, in fen (分值以外基金支付，分)."
+    )
+    other_fen: Fen | None = strawberry.field(description="What other payers pay of it, in fen (其他支付，分).")
+    hospital_fen: Fen | None = strawberry.field(
+        description="Borne by the hospital; negative: it keeps it (机构承担，分)."
+    )
+    payers: list[CasePayer] = strawberry.field(
+        description="Payers of a rare disease; they add up to the cost (各方支付)."
+    )
+
+    @staticmethod
+    def of(paid: CasePaid) -> CasePaidBy:
+        one = paid.payment
+        return CasePaidBy(
+            mode=paid.mode.value if paid.mode is not None else None,
+            rests_on=paid.rests_on,
+            document=paid.document,
+            zh=paid.zh,
+            en=paid.en,
+            unjudged=paid.unjudged or None,
+            refusal=paid.refusal or None,
+            icu_days=paid.icu_days,
+            cost_fen=None if one is None else Fen(one.cost_fen),
+            fund_fen=None if one is None else Fen(one.fund_fen),
+            other_fen=None if one is None else Fen(one.other_payers_fen),
+            hospital_fen=None if one is None else Fen(one.hospital_fen),
+            payers=[CasePayer(payer=payer, fen=Fen(fen)) for payer, fen in paid.payers],
+        )
+
+
 @strawberry.type(description="How a case is grouped and scored, as a run of its month would do it (病例解释).")
 class CaseExplain(Shows):
     case: strawberry.ID = strawberry.field(description="The case (病例).")
-    disposition: str = strawberry.field(description="cleared, or pending: with the reason (入算去向).")
+    disposition: str = strawberry.field(
+        description="cleared, pending: with the reason, or beside: and recorded: with the payment mode (入算去向)."
+    )
     reason: str = strawberry.field(description="Named reason of the grouping, or of its absence (入组或未入组原因).")
     reason_zh: str = strawberry.field(description="The reason in Chinese (原因说明).")
     reason_en: str = strawberry.field(description="The reason in English (英文说明).")
+    paid_by: CasePaidBy | None = strawberry.field(
+        description="How it is paid; null where it cannot be paid whatever its group (支付方式)."
+    )
     edition_code: str | None = strawberry.field(description="Edition in force on the discharge date (目录版本).")
     group_code: str | None = strawberry.field(description="Group, null when ungrouped (病种编码).")
     group_name: str | None = strawberry.field(description="Words of the group (病种名称).")
@@ -97,6 +163,7 @@ class CaseExplain(Shows):
             reason=found.reason,
             reason_zh=found.reason_zh,
             reason_en=found.reason_en,
+            paid_by=CasePaidBy.of(found.paid) if found.paid is not None else None,
             edition_code=found.edition_code,
             group_code=found.group_code,
             group_name=found.group_name,

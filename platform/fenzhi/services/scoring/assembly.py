@@ -71,6 +71,8 @@ class ScoringFrame:
     blank: BlankGroup | None = None
     provisional: tuple[ProvisionalGroup, ...] = ()
     """Provisional groups in force on the discharge date (临时病种)."""
+    agreement_mode: str = ""
+    """Payment mode of the agreement in force on the discharge date (协议支付方式)."""
 
     def group(self, case: InpatientCase) -> GroupingOutcome:
         """The group of the case with the score that applies in the area (入组). Requires: an edition in force."""
@@ -236,6 +238,14 @@ async def scoring_frame(
         adjustments=adjustment_rules_of(policy, subtypes),
         blank=blank_group_of(policy, references),
         provisional=provisional,
+        agreement_mode=next(
+            (
+                one.payment_mode
+                for one in terms.agreements.get(hospital_id, ())
+                if one.valid_from <= discharge_date <= one.valid_to
+            ),
+            "",
+        ),
     )
 
 

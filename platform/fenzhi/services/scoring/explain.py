@@ -17,10 +17,12 @@ from fenzhi.rules.catalog.conjunctions import conjunction_text
 from fenzhi.rules.catalog.disease_group import DiseaseGroup
 from fenzhi.rules.grouping.outcome import GroupingOutcome
 from fenzhi.rules.quantities import decimal_places
+from fenzhi.rules.scoring.auxiliary_choice import Dimension
 from fenzhi.rules.scoring.score_case import ScoredCase, applied_coefficient
 from fenzhi.rules.working import Step
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.scoring.assembly import ScoringFrame, case_of, scoring_frame
+from fenzhi.services.scoring.payment import CasePaid, ModeFrame, disposition_of, mode_frame, paid_by
 from fenzhi.store.repositories import cases as store
 
 CLEARED = "cleared"
@@ -80,6 +82,8 @@ class CaseExplanation:
     chosen_en: str | None
     steps: tuple[Step, ...]
     rejected: tuple[RejectedGroup, ...]
+    paid: CasePaid | None = None
+    """How it is paid; None where it cannot be paid whatever its group (支付方式)."""
 
 
 async def explain_case(platform: Platform, subject: Subject, case_id: uuid.UUID) -> CaseExplanation | None:
@@ -101,11 +105,12 @@ async def explain_case(platform: Platform, subject: Subject, case_id: uuid.UUID)
             pool_scope=row.pool_scope,
             case=case_of(row),
         )
-    return explained(row, frame)
+        modes = await mode_frame(uow, row, frame.agreement_mode, frame.adjustments.icu_counting)
+    return explained(row, frame, modes)
 
 
-def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
-    """The explanation of a case over its frame (解释)."""
+def explained(row: Row[Any], frame: ScoringFrame, modes: ModeFrame | None = None) -> CaseExplanation:
+    """The explanation of a case over its frame (解释), and with `modes` how it is paid."""
     case = case_of(row)
     outcome = frame.group(case) if frame.book is not None else None
     group = outcome.group if outcome is not None else None
@@ -119,6 +124,21 @@ def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
         scored = frame.score_ungrouped(case, outcome.reason, row.total_fen)
     steps = [*_frame_steps(row, frame), *(outcome.working if outcome else ()), *(scored.working if scored else ())]
     disposition, reason, zh, en = _disposition(frame, outcome, scored)
+    steps += _untold_steps(row, frame, group)
+    paid, mode = None, None
+    if modes is not None and payable and frame.book is not None and frame.factor is not None:
+        places = frame.book.edition.points_decimals
+        paid, mode = paid_by(row, modes, group.group_code if group else "", frame.factor.level, places)
+    points = _points(frame, scored) if scored is not None and payable else None
+    if mode is not None:
+        moved = disposition_of(mode)
+        if moved is not None:
+            disposition, points = moved, None
+        elif mode.points is not None:
+            disposition, points = CLEARED, _as_points(frame, mode.points)
+        elif mode.payment is not None and disposition != CLEARED and paid is not None:
+            # A case that waits for its group waits for what comes beside its points.
+            paid = replace(paid, payment=None)
     seen = _values(scored, "scoring.cost_outlier")
     return CaseExplanation(
         case_id=row.case_id,
@@ -138,7 +158,7 @@ def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
         cost_ratio=seen.get("ratio") or None,
         outlier_factor=seen.get("multiplier") or None,
         reference_source=scored.reference_source.value if scored else None,
-        points=_points(frame, scored) if scored is not None and payable else None,
+        points=points,
         layer=group.layer.value if group else None,
         candidates=tuple(
             CandidatePoints(one.name, _as_points(frame, one.points))
@@ -159,7 +179,37 @@ def explained(row: Row[Any], frame: ScoringFrame) -> CaseExplanation:
             )
             for one in (outcome.rejected if outcome else ())
         ),
+        paid=paid,
     )
+
+
+def _untold_steps(row: Row[Any], frame: ScoringFrame, group: DiseaseGroup | None) -> list[Step]:
+    """What factors of the group look at and the list does not say: never taken for zero, and said."""
+    if group is None:
+        return []
+    steps, rules = [], frame.adjustments
+    by_icu = any(one.dimension is Dimension.ICU for one in rules.subtypes.get(group.group_code, ()))
+    if by_icu and rules.subtype_rules and row.icu_minutes is None:
+        steps.append(
+            Step(
+                "scoring.icu_days_unstated",
+                "清单未载明（或无法读取）重症监护时长，监护病房天数分型无法判定，不作为零处理。",
+                "The list states no readable ICU time: the subtype by ICU days cannot be judged; it is not taken for zero.",
+                (),
+                "",
+            )
+        )
+    if rules.tcm is not None and group.group_code in rules.tcm.groups and row.tcm_fen is None:
+        steps.append(
+            Step(
+                "scoring.tcm_cost_unstated",
+                "受理时未确定中医药费用，中医优势病种加成无法判定。",
+                "TCM cost was not known when the list was taken in: the TCM bonus cannot be judged.",
+                (),
+                "",
+            )
+        )
+    return steps
 
 
 def _disposition(
