@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from fenzhi.rules.submission.case_facts import canonical_text, case_facts, list_digest
+from fenzhi.rules.submission.case_facts import canonical_text, case_facts, earlier_digest, list_digest
 from fenzhi.rules.submission.check_policy import PeriodDate
-from fenzhi.rules.submission.settlement_list import FundPayment
+from fenzhi.rules.submission.settlement_list import ChargeItem, FundPayment
 from rules.submission.lists import POLICY, SOUND
 
 
@@ -64,3 +64,42 @@ def test_the_digest_is_that_of_the_facts_and_of_no_name():
     assert list_digest(SOUND._replace(cash_fen=550001)) != digest
     assert "合成患者" not in canonical_text(SOUND)
     assert canonical_text(SOUND).startswith('{"setl_id":"S1","version":1,"seg_no":1,"hospital_code":"H99010100001",')
+
+
+@pytest.mark.parametrize(
+    ("durations", "minutes"),
+    [
+        (None, None),
+        ((), 0),
+        (("1/13/24", "0/2/0"), 2_364),
+        (("1/0/0", None), None),
+        (("13:24",), None),
+        # Seven days are the most of a stay of six: dates have no hours.
+        (("7/0/0",), 10_080),
+        (("6/0/0", "1/0/1"), None),
+    ],
+)
+def test_intensive_care_is_told_or_unknown_and_never_zero_by_silence(
+    durations: tuple[str | None, ...] | None, minutes: int | None
+):
+    assert case_facts(SOUND._replace(icu_durations=durations), POLICY).icu_minutes == minutes
+
+
+def test_tcm_cost_is_known_where_policy_names_its_classes():
+    items = (ChargeItem("10", 5), ChargeItem("11", 7), ChargeItem("14", 100))
+    by_policy = replace(POLICY, tcm_charge_classes=frozenset({"10", "11"}))
+    assert case_facts(SOUND._replace(items=items), by_policy).tcm_fen == 12
+    assert case_facts(SOUND._replace(items=items), POLICY).tcm_fen is None
+    assert case_facts(SOUND._replace(items=None), by_policy).tcm_fen is None
+
+
+def test_what_a_mode_looks_at_is_hashed_and_lists_of_before_keep_their_digest():
+    told = SOUND._replace(icu_durations=("1/0/0",), discharge_department="A28", own_paid_fen=1)
+    assert earlier_digest(told) == list_digest(SOUND) == earlier_digest(SOUND)
+    changed = [
+        told,
+        told._replace(icu_durations=()),
+        told._replace(discharge_department="A03"),
+        told._replace(own_paid_fen=2),
+    ]
+    assert len({list_digest(one) for one in (*changed, SOUND)}) == 5
