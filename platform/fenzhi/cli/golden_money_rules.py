@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from fenzhi.cli.golden_files import Names
+from fenzhi.cli.golden_mode_rules import MODE_RULES, payer_rows
 from fenzhi.cli.golden_values import (
     DECIMALS,
     Result,
@@ -32,7 +33,7 @@ from fenzhi.rules.deadlines.clearing_calendar import policy_clearing_due
 from fenzhi.rules.fund.advance_payment import advance_payment
 from fenzhi.rules.fund.budget import SetAside, growth_budget, itemised_budget, share_budget
 from fenzhi.rules.payment_modes.beside_points import dip_with_icu_days
-from fenzhi.rules.payment_modes.rare_diseases import PayerLayer, share_among_payers
+from fenzhi.rules.payment_modes.rare_diseases import share_among_payers
 from fenzhi.rules.payment_modes.total_control import critical_share, mean_cost_growth
 from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.point_value.point_value_methods import elastic_value
@@ -209,12 +210,7 @@ def _payment_growth(given: Names, policy: Names) -> Mapping[str, Result]:
 
 def _payment_rare(given: Names, policy: Names) -> Mapping[str, Result]:
     """Several payers: given `cost`, `covered`; policy `layers` of `payer`, `rate`, `deductible`, `cap`."""
-    layers: list[PayerLayer] = []
-    for row in policy.rows("layers"):
-        cap = row.fen("cap") if row.has("cap") else None
-        layers.append(PayerLayer(row.text("payer"), row.number("rate"), row.fen("deductible", "0"), cap))
-        row.finish()
-    shared = share_among_payers(given.fen("cost"), given.fen("covered"), layers)
+    shared = share_among_payers(given.fen("cost"), given.fen("covered"), payer_rows(policy))
     return {"payers": {name: in_yuan(fen) for name, fen in shared.payers}, "patient": in_yuan(shared.patient_fen)}
 
 
@@ -265,6 +261,7 @@ MONEY_RULES: Mapping[str, Callable[[Names, Names], Mapping[str, Result]]] = {
     "payment_modes.mean_cost_growth": _payment_growth,
     "payment_modes.rare_disease": _payment_rare,
     "deadlines.annual_clearing": _deadline_clearing,
+    **MODE_RULES,
 }
 """Added to the rules of `golden_rules` (并入规则表)."""
 
