@@ -58,11 +58,6 @@ class ChargeItemInput:
     oth_amt: str | None = kept("Other, yuan", "其他金额")
 
 
-@strawberry.input(description="One stay in intensive care (重症监护).")
-class IntensiveCareInput:
-    scs_cutd_sum_dura: str = strawberry.field(description="Duration as days/hours/minutes, such as 1/13/24 (合计时长).")
-
-
 @strawberry.input(description="One settlement list in national field names; amounts are yuan as text (结算清单).")
 class SettlementListInput(CarriedFields):
     setl_id: str = strawberry.field(description="Settlement id (结算号).")
@@ -94,13 +89,6 @@ class SettlementListInput(CarriedFields):
     dscg_way: str | None = strawberry.field(default=None, description="Way of discharge (离院方式).")
     oprninfo: list[ProcedureInput] | None = strawberry.field(default=None, description="Procedures (手术操作信息).")
     iteminfo: list[ChargeItemInput] | None = strawberry.field(default=None, description="Charge classes (收费项目).")
-    dscg_caty: str | None = strawberry.field(default=None, description="Department of discharge (出院科别).")
-    psn_ownpay: str | None = strawberry.field(
-        default=None, description="Paid for what is not covered, in yuan (个人自费)."
-    )
-    icuinfo: list[IntensiveCareInput] | None = strawberry.field(
-        default=None, description="Stays in intensive care; an empty list says there was none (重症监护信息)."
-    )
 
 
 def wire_line(given: SettlementListInput) -> bytes:
