@@ -78,7 +78,20 @@ SAMPLES = {
     "python": [sys.executable, str(KIT / "submit.py")],
     "curl": ["sh", str(KIT / "submit.sh")],
     "java": ["java", str(KIT / "Submit.java")],
+    "csharp": ["mono", "Submit.exe"],
 }
+CSHARP_LIBRARIES = ("System.Net.Http", "System.Runtime.Serialization", "System.Xml", "System.Xml.Linq")
+
+
+def compiled(folder: Path) -> Path:
+    """The C# sample as a program (编译 C# 样例)."""
+    program = folder / "Submit.exe"
+    libraries = [f"-r:{one}" for one in CSHARP_LIBRARIES]
+    done = subprocess.run(
+        ["mcs", *libraries, f"-out:{program}", str(KIT / "Submit.cs")], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return program
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -86,6 +99,10 @@ async def test_a_sample_submits(place: Place, served: str, sample: str, tmp_path
     command = SAMPLES[sample]
     if shutil.which("curl" if sample == "curl" else command[0]) is None:
         pytest.skip(f"{sample} is not installed on this machine")
+    if sample == "csharp":
+        if shutil.which("mcs") is None:
+            pytest.skip("the C# compiler (mcs) is not installed on this machine")
+        command = ["mono", str(await asyncio.to_thread(compiled, tmp_path))]
     given = lists(place, "good.ndjson")[:2] + lists(place, "faulty.ndjson")[:1]
     for number, one in enumerate(given):
         one["setl_id"] = f"{sample}-{number}"

@@ -1,36 +1,70 @@
-// Submit a file of settlement lists and print what became of each (上报示例): .NET 8 or later, no packages.
-// Environment: FENZHI_URL, FENZHI_TOKEN. Usage: dotnet run -- lists.ndjson (in a console project that holds this file)
+// Submit a file of settlement lists and print what became of each (上报示例): .NET Framework 4.7, Mono 6 or .NET 8 and later, no packages.
+// Environment: FENZHI_URL, FENZHI_TOKEN.
+// Mono: mcs -r:System.Net.Http -r:System.Runtime.Serialization -r:System.Xml -r:System.Xml.Linq Submit.cs && mono Submit.exe lists.ndjson
+// .NET: dotnet run -- lists.ndjson (in a console project that holds this file)
+using System;
+using System.IO;
+using System.Linq;
+using System.Net.Http;
 using System.Net.Http.Headers;
-using System.Net.Http.Json;
-using System.Text.Json;
+using System.Runtime.Serialization.Json;
+using System.Text;
+using System.Threading.Tasks;
+using System.Xml;
+using System.Xml.Linq;
 
-var client = new HttpClient { BaseAddress = new Uri(Environment.GetEnvironmentVariable("FENZHI_URL")!) };
-client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Environment.GetEnvironmentVariable("FENZHI_TOKEN"));
-
-async Task<JsonElement> Ask(string query, object variables)
+public static class Submit
 {
-    var answer = await client.PostAsJsonAsync("/graphql", new { query, variables });
-    var found = (await answer.Content.ReadFromJsonAsync<JsonElement>());
-    if (found.TryGetProperty("errors", out var errors)) throw new InvalidOperationException(errors.ToString());
-    var data = found.GetProperty("data").EnumerateObject().First().Value;
-    if (data.TryGetProperty("userErrors", out var faults) && faults.GetArrayLength() > 0) throw new InvalidOperationException(faults.ToString());
-    return data;
-}
+    static readonly HttpClient Client = new HttpClient { BaseAddress = new Uri(Environment.GetEnvironmentVariable("FENZHI_URL")) };
 
-var key = Guid.NewGuid().ToString();
-var created = await Ask("mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id uploadPath } userErrors { code message } } }",
-    new { i = new { idempotencyKey = "create-" + key, purpose = "LISTS", mode = "PARTIAL" } });
-var batch = created.GetProperty("batch").GetProperty("id").GetString();
-var content = new ByteArrayContent(await File.ReadAllBytesAsync(args[0]));
-content.Headers.ContentType = new MediaTypeHeaderValue("application/x-ndjson");
-(await client.PutAsync(created.GetProperty("batch").GetProperty("uploadPath").GetString() + "1", content)).EnsureSuccessStatusCode();
-await Ask("mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }",
-    new { i = new { idempotencyKey = "seal-" + key, batch, parts = 1 } });
-var state = "SEALED";
-while (state == "SEALED")
-{
-    await Task.Delay(200);
-    state = (await Ask("query($id: ID!) { batch(id: $id) { state } }", new { id = batch })).GetProperty("state").GetString();
+    public static int Main(string[] args)
+    {
+        Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Environment.GetEnvironmentVariable("FENZHI_TOKEN"));
+        Client.DefaultRequestHeaders.ExpectContinue = false;
+        Send(args[0]).GetAwaiter().GetResult();
+        return 0;
+    }
+
+    static async Task Send(string file)
+    {
+        var key = Guid.NewGuid().ToString();
+        var created = await Ask(
+            "mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id uploadPath } userErrors { code message } } }",
+            "{\"i\": {\"idempotencyKey\": \"create-" + key + "\", \"purpose\": \"LISTS\", \"mode\": \"PARTIAL\"}}");
+        var batch = created.Element("batch").Element("id").Value;
+        var content = new ByteArrayContent(File.ReadAllBytes(file));
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/x-ndjson");
+        (await Client.PutAsync(created.Element("batch").Element("uploadPath").Value + "1", content)).EnsureSuccessStatusCode();
+        await Ask(
+            "mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }",
+            "{\"i\": {\"idempotencyKey\": \"seal-" + key + "\", \"batch\": " + Quoted(batch) + ", \"parts\": 1}}");
+        var state = "SEALED";
+        while (state == "SEALED")
+        {
+            await Task.Delay(200);
+            state = (await Ask("query($id: ID!) { batch(id: $id) { state } }", "{\"id\": " + Quoted(batch) + "}")).Element("state").Value;
+        }
+        Console.OutputEncoding = new UTF8Encoding(false);
+        Console.WriteLine(state);
+        Console.Write(Encoding.UTF8.GetString(await Client.GetByteArrayAsync("/v1/batches/" + batch + "/verdicts.ndjson")));
+    }
+
+    // The one field of `data`; an error of the request or of its input is thrown.
+    static async Task<XElement> Ask(string query, string variables)
+    {
+        var body = "{\"query\": " + Quoted(query) + ", \"variables\": " + variables + "}";
+        var answer = await Client.PostAsync("/graphql", new StringContent(body, Encoding.UTF8, "application/json"));
+        var text = await answer.Content.ReadAsByteArrayAsync();
+        var found = XElement.Load(JsonReaderWriterFactory.CreateJsonReader(text, XmlDictionaryReaderQuotas.Max));
+        var data = found.Element("data") == null ? null : found.Element("data").Elements().FirstOrDefault();
+        if (found.Element("errors") != null || found.Element("error") != null || data == null) throw new InvalidOperationException(Encoding.UTF8.GetString(text));
+        if (data.Element("userErrors") != null && data.Element("userErrors").HasElements) throw new InvalidOperationException(data.Element("userErrors").Value);
+        return data;
+    }
+
+    // A JSON string: what is given here has no control characters.
+    static string Quoted(string given)
+    {
+        return "\"" + given.Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"";
+    }
 }
-Console.WriteLine(state);
-Console.Write(await client.GetStringAsync($"/v1/batches/{batch}/verdicts.ndjson"));
