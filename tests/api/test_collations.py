@@ -60,7 +60,7 @@ async def copied(source: asyncpg.Connection, there: asyncpg.Connection, area: in
 
 async def said(database: Database, pool: Pool, run: uuid.UUID) -> dict[str, Any]:
     async with database.unit_of_work(pool.scope) as uow:
-        frozen = await freeze(database, uow, run)
+        frozen = await freeze(uow, run)
     with Engine() as engine:
         made = computed_run(frozen, engine)
     return {
