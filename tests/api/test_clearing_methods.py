@@ -169,8 +169,6 @@ async def test_quarters_standing_alone(world: World) -> None:
                 "point_value__elastic_split": "volume",
             },
         ),
-        ("6B", {"total_control__table": [{"method": "critical_share", "levels": "", "limit": "0.2"}]}),
-        ("6C", {"rare_disease__layers": [{"payer": "basic", "rate": "0.6", "deductible": "0", "cap": ""}]}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -172,6 +172,25 @@ def test_a_table_names_everything_it_as_such_gets_wrong() -> None:
     assert faults_of(changed(lambda book: book.remove(book["清单"])))[0] == ("TABLE_NO_LISTS", "清单")
 
 
+def test_an_example_left_as_it_was_is_nobodys_row_and_a_changed_one_is() -> None:
+    def without_surgery(book: Workbook) -> None:
+        at(book, "清单", "setl_id").value = "S1"
+        for sheet in ("诊断", "支付", "费用"):
+            at(book, sheet, "setl_id").value = "S1"
+
+    (row,) = table_rows(read_table(changed(without_surgery)))
+    given = row.settlement_list
+    assert row.faults == ()
+    assert given is not None
+    assert ([one.code for one in given.diagnoses or ()], list(given.procedures or ())) == (["I63.900"], [])
+
+    def changed_later(book: Workbook) -> None:
+        without_surgery(book)
+        at(book, "重症监护", "scs_cutd_sum_dura").value = "2/0/0"
+
+    assert faults_of(changed(changed_later)) == [("TABLE_ROW_WITHOUT_LIST", "重症监护!A2")]
+
+
 def test_a_row_called_accepted_is_not_submitted_again() -> None:
     def marked(book: Workbook) -> None:
         book["清单"].cell(1, 33).value = "校验状态 fenzhi_status"

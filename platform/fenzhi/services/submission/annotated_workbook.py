@@ -16,6 +16,7 @@ from typing import Any
 from openpyxl import Workbook
 from openpyxl.cell.cell import Cell
 from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
 from sqlalchemy import Row
 
 from fenzhi.access.roles import Duty
@@ -51,7 +52,10 @@ _HEADERS = (
     "message",
     "remedy",
 )
-_WIDTHS = (8, 24, 8, 28, 12, 28, 18, 24, 48, 40, 48, 40)
+_WIDTHS = (8, 24, 11, 28, 16, 28, 18, 24, 64, 52, 64, 52)
+_STATUS_WIDTH = 44
+_TOP = Alignment(vertical="top")
+_TOP_WRAPPED = Alignment(vertical="top", wrap_text=True)
 
 
 class NotATable(Conflict):
@@ -172,7 +176,9 @@ def _status(book: Workbook, table: ReadTable, rows: dict[int, TableRow], judged:
             said = f"整批不受理 the whole batch was refused：{', '.join(one.refusal_codes)}"
         else:
             said = f"不受理 refused：{', '.join(one.refusal_codes)}"
-        write_text(sheet, row.row_no, at, said)
+        write_text(sheet, row.row_no, at, said).alignment = _TOP_WRAPPED
+    column = sheet.column_dimensions[get_column_letter(at)]
+    column.width = max(column.width or 0, _STATUS_WIDTH)
 
 
 def _header_row(table: ReadTable) -> int:
@@ -208,8 +214,7 @@ def _results(book: Workbook, judged: Judged, marks: list[tuple[str, int, int] | 
             if at == 7 and mark is not None:
                 cell.hyperlink = f"#'{mark[0]}'!{place.partition('!')[2]}"
                 cell.value, cell.data_type = place, "s"
-            if at >= 8:
-                cell.alignment = Alignment(wrap_text=True, vertical="top")
+            cell.alignment = _TOP_WRAPPED if at >= 8 else _TOP
         sheet.cell(number, 5).fill = PatternFill("solid", fgColor=RED if one.severity == "error" else YELLOW)
     if len(judged.verdicts) > FINDINGS_MOST:
         said = f"只列出前 {FINDINGS_MOST} 条，其余见 verdicts.ndjson。 Only the first {FINDINGS_MOST}; see verdicts.ndjson."

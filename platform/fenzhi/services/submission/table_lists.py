@@ -323,14 +323,14 @@ def _columns(sheet: Sheet, faults: list[Refusal]) -> dict[int, Column]:
 def _children(
     sheet: Sheet, columns: dict[int, Column], known: set[str], faults: list[Refusal]
 ) -> dict[str, list[tuple[int, list[Cell]]]]:
-    """Rows of a sheet by the list they belong to (按结算号归集); a row of no list is a fault."""
+    """Rows of a sheet by the list they belong to (按结算号归集); a row of no list is a fault, unless the template's example stands as it was."""
     found: dict[str, list[tuple[int, list[Cell]]]] = {}
     key_at = next((at for at, column in columns.items() if column.name == KEY.name), -1)
     for line in sheet.rows[1:]:
         key = next((cell.text.strip() for cell in line if cell.column == key_at), "")
         if key in known and key:
             found.setdefault(key, []).append((line[0].row, line))
-        elif len(faults) < FAULTS_MOST:
+        elif not _is_example(line, columns) and len(faults) < FAULTS_MOST:
             faults.append(
                 _fault(
                     "TABLE_ROW_WITHOUT_LIST",
@@ -343,6 +343,12 @@ def _children(
                 )
             )
     return found
+
+
+def _is_example(line: list[Cell], columns: dict[int, Column]) -> bool:
+    """Whether a row is the template's example, untouched (未改动的示例行): a list without surgery leaves it where it stands."""
+    said = [(columns.get(cell.column), cell.text.strip()) for cell in line if cell.text.strip()]
+    return all(column is not None and text == column.example for column, text in said)
 
 
 def _lists(

@@ -28,8 +28,8 @@ _GUIDE: tuple[tuple[str, str], ...] = (
         "One row a list; rows of the other sheets belong to a list by setl_id.",
     ),
     (
-        "表头不可改动；带 * 的列必填。第 2 行为示例，上报前请替换。",
-        "Leave the headers as they are; columns with * are required. Row 2 is an example: replace it.",
+        "表头不可改动；带 * 的列必填。第 2 行为示例，上报前请替换；多行表中未改动的示例行不读取。",
+        "Leave the headers as they are; columns with * are required. Row 2 is an example: replace it; left untouched on a sheet of rows it is not read.",
     ),
     (
         "所有单元格为文本格式；编码、证件号请勿以数字录入，否则前导零和末位会丢失。",
@@ -52,6 +52,9 @@ _GUIDE: tuple[tuple[str, str], ...] = (
 )
 
 
+_HEADER = {"bold": True, "num_format": "@", "border": 1, "text_wrap": True, "valign": "vcenter"}
+
+
 @lru_cache(maxsize=1)
 def template_workbook() -> bytes:
     """The template (模板工作簿), the same bytes every time."""
@@ -60,8 +63,8 @@ def template_workbook() -> bytes:
     # The file says nothing of the day it was made: the same template has the same bytes.
     book.set_properties({"title": "医保基金结算清单上报模板", "author": "分值 Fenzhi", "created": _EPOCH})
     styles = {
-        "header": book.add_format({"bold": True, "num_format": "@", "bg_color": "#DDEBF7", "border": 1}),
-        "must": book.add_format({"bold": True, "num_format": "@", "bg_color": "#FCE4D6", "border": 1}),
+        "header": book.add_format(_HEADER | {"bg_color": "#DDEBF7"}),
+        "must": book.add_format(_HEADER | {"bg_color": "#FCE4D6"}),
         "text": book.add_format({"num_format": "@"}),
     }
     _sheet(book, styles, LISTS, LIST_COLUMNS)
@@ -79,8 +82,9 @@ def template_workbook() -> bytes:
 def _sheet(book: Any, styles: dict[str, Any], name: str, columns: tuple[Column, ...]) -> None:
     sheet = book.add_worksheet(name)
     sheet.freeze_panes(1, 1)
+    sheet.set_row(0, 32)
     for at, column in enumerate(columns):
-        sheet.set_column(at, at, max(12, 2 * len(column.zh) + 4), styles["text"])
+        sheet.set_column(at, at, max(12, 2 * len(column.zh) + 4, len(column.name) + 4), styles["text"])
         header = f"*{column.header}" if column.required else column.header
         sheet.write_string(0, at, header, styles["must" if column.required else "header"])
         if column.example:
