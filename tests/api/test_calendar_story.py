@@ -445,6 +445,29 @@ async def test_a_neighbour_whose_cases_have_a_floor(world: World, moved: set[str
     assert seen.found == []
 
 
+async def test_a_neighbour_under_total_control(world: World, moved: set[str]) -> None:
+    """Item payment may grow by 5 % in the mean: what is over is held back in an account of its own."""
+    anyone = {"groups": "", "levels": "", "departments": "", "agreement_modes": ""}
+    pool = await open_pool(
+        world,
+        "PC",
+        deposit__rate="0",
+        bands__applies="false",
+        payment_mode__table=[anyone | {"mode": "item", "groups": "J18:conservative"}, anyone | {"mode": "dip"}],
+        total_control__table=[{"method": "mean_cost_growth", "levels": "", "limit": "0.05"}],
+        total_control__prior_means={"HPC010001": "8000", "HPC010002": "8000"},
+    )
+    a, b = pool.place.hospital, pool.place.county_hospital
+    await pool.budget(8_000_000)
+    await pool.put(a, 1, "J18.900", total_fen=849_600, fund_fen=600_000)
+    await pool.put(b, 1)
+    run = await pool.published("QUARTER", 1)
+    await reconciled(pool, run, moved)
+    # WE-56: a mean of 8,496.00 against 8,000.00 × 1.05 = 8,400.00, so that 96.00 of the 6,000.00 paid are held back.
+    held = await books(pool)
+    assert (held["off_pool"], held["control_withheld"]) == (600_000, -9_600)
+
+
 def node_of(run: dict[str, Any], hospital: str) -> dict[str, Any]:
     return next(node for node in run["statements"]["nodes"] if node["hospitalCode"] == hospital)
 

@@ -116,7 +116,7 @@ def test_a_measurement_is_called_with_its_size_and_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = types.ModuleType("fenzhi.cli.bench_clearing")
-    module.bench_clearing = lambda cases, seed: {"cases": cases, "seed": seed, "floors": {"look_up": 1}}  # type: ignore[attr-defined]
+    module.bench_clearing = lambda cases, seed, areas: {"cases": cases, "seed": seed, "areas": areas}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fenzhi.cli.bench_clearing", module)
-    assert main.run(["bench", "clearing", "--cases", "7", "--seed", "3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"cases": 7, "seed": 3, "floors": {"look_up": 1}}
+    assert main.run(["bench", "clearing", "--cases", "7", "--seed", "3", "--areas", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"cases": 7, "seed": 3, "areas": 2}
