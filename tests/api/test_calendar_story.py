@@ -450,12 +450,12 @@ async def test_a_neighbour_under_total_control(world: World, moved: set[str]) ->
     anyone = {"groups": "", "levels": "", "departments": "", "agreement_modes": ""}
     pool = await open_pool(
         world,
-        "PC",
+        "PH",
         deposit__rate="0",
         bands__applies="false",
         payment_mode__table=[anyone | {"mode": "item", "groups": "J18:conservative"}, anyone | {"mode": "dip"}],
         total_control__table=[{"method": "mean_cost_growth", "levels": "", "limit": "0.05"}],
-        total_control__prior_means={"HPC010001": "8000", "HPC010002": "8000"},
+        total_control__prior_means={"HPH010001": "8000", "HPH010002": "8000"},
     )
     a, b = pool.place.hospital, pool.place.county_hospital
     await pool.budget(8_000_000)

@@ -84,7 +84,7 @@ async def test_icu_days_and_departments_in_a_month_a_quarter_and_a_year(world: W
         "payment_mode__per_diem_rates": [{"from_day": "1", "rate": "500"}],
     }
     pool = await open_pool(
-        world, "D1", deposit__rate="0", bands__applies="false", assessment__acts_at="coefficient", **policy
+        world, "D8", deposit__rate="0", bands__applies="false", assessment__acts_at="coefficient", **policy
     )
     a, b = pool.place.hospital, pool.place.county_hospital
     await pool.price(10, last_year=(7, 10))

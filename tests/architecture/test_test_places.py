@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-OPENED = re.compile(r'\bopen_(?:place|pool|catalog_province)\(world, "(\w\w)(?:0000)?"')
+OPENED = re.compile(r"\b(?:open_\w+|full_year|suqian)\(\s*world,\s*\"(\w\w)(?:0000)?\"")
 
 
 def stems() -> Counter[str]:
