@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
 import time
 import uuid
 from contextlib import suppress
@@ -34,8 +33,6 @@ from fenzhi_workers.jobs.registry import Handler
 
 _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
-SWITCH_S = 0.0001
-"""How long a thread keeps the interpreter while another one wants it."""
 LOOK_S = 10.0
 """How long a look at what waits may take."""
 SEQUENCE_S = 60.0
@@ -279,8 +276,6 @@ async def work(platform: Platform, redis_url: str, concurrency: int, drain_s: fl
     # A batch in hand is some hundred thousand small objects without a cycle among them: looking them through again and again
     # costs a tenth of the work.
     gc.set_threshold(50_000, 50, 100)
-    # A job that waits for PostgreSQL a hundred times would wait five milliseconds each time for the thread that judges another's.
-    sys.setswitchinterval(SWITCH_S)
     _log.info("worker_ready", concurrency=concurrency)
     await stop.wait()
     shift.stop()
