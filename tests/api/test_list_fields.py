@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from builders.national import envelope, list_of, send
@@ -56,14 +54,9 @@ async def place(world: World) -> Place:
     return await open_place(world, "K1")
 
 
-def dictionary() -> list[tuple[str, str]]:
+def dictionary(shared: Path) -> list[tuple[str, str]]:
     """(node, field) of the national dictionary, `setlinfo` as the list itself."""
-    shared = Path(os.environ.get("FENZHI_SHARED", Path(__file__).parents[3] / "shared"))
     file = shared / "data" / "settlement_list_4101_fields.csv"
-    if not file.exists():
-        if os.environ.get("FENZHI_REQUIRE_SHARED") == "1":
-            pytest.fail(f"{file} is not there")
-        pytest.skip("the national field dictionary is not beside the checkout")
     with file.open(encoding="utf-8-sig", newline="") as rows:
         return [(row["node"].replace("setlinfo", ""), row["field"]) for row in csv.DictReader(rows)]
 
@@ -104,10 +97,10 @@ def camel(value: Any) -> Any:
     }
 
 
-def test_the_typed_input_has_every_field_that_an_upload_may_have() -> None:
+def test_the_typed_input_has_every_field_that_an_upload_may_have(shared: Path) -> None:
     for node, known in known_names():
         assert names_of(node) == {ALIASES.get(name, name) for name in known}, node
-    missing = [(node, name) for node, name in dictionary() if ALIASES.get(name, name) not in names_of(node)]
+    missing = [(node, name) for node, name in dictionary(shared) if ALIASES.get(name, name) not in names_of(node)]
     assert missing == []
 
 
@@ -131,7 +124,7 @@ async def test_a_typed_list_with_every_field_is_accepted_and_judged_by_them(plac
     assert "UNKNOWN_FIELD" not in {one["code"] for one in found["verdicts"]["nodes"]}
 
 
-async def test_every_field_of_4101a_comes_back_by_4103(place: Place) -> None:
+async def test_every_field_of_4101a_comes_back_by_4103(place: Place, shared: Path) -> None:
     content = list_of(place, "K3")
     given = whole(place, "K3")
     content["setlinfo"] |= {
@@ -147,7 +140,7 @@ async def test_every_field_of_4101a_comes_back_by_4103(place: Place) -> None:
     assert (answer["infcode"], answer["output"]["waits_for"]) == ("0", "")
     asked = {"psn_no": "PERSONK3", "setl_id": "K3"}
     output = (await send(client, envelope(place, "4103", {"data": asked})))["output"]
-    for node, name in dictionary():
+    for node, name in dictionary(shared):
         row = (output[node][0] if node else output["setlinfo"])[name]
         sent = (content[node][0] if node else content["setlinfo"])[name]
         if name == "stas_type" and not node:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from graphql import build_schema, parse, validate
 
+from builders.served import served
 from builders.submission_place import Place, ndjson, open_place
 from builders.world import World
 
@@ -38,26 +37,9 @@ async def place(world: World) -> Place:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def served(place: Place) -> AsyncIterator[str]:
-    """The application on a real socket, its jobs carried out as they come."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(place.world.app, host="127.0.0.1", port=port, log_config=None))
-    serving = asyncio.create_task(server.serve())
-
-    async def work() -> None:
-        while True:
-            await place.world.work_off()
-            await asyncio.sleep(0.1)
-
-    working = asyncio.create_task(work())
-    while not server.started:
-        await asyncio.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    working.cancel()
-    server.should_exit = True
-    await serving
+async def address(place: Place) -> AsyncIterator[str]:
+    async with served(place.world) as found:
+        yield found
 
 
 def tools(folder: Path) -> Path:
@@ -73,7 +55,7 @@ def tools(folder: Path) -> Path:
 
 
 @pytest.mark.battery
-async def test_the_generated_client_type_checks_and_submits(place: Place, served: str, tmp_path: Path) -> None:
+async def test_the_generated_client_type_checks_and_submits(place: Place, address: str, tmp_path: Path) -> None:
     programs = await asyncio.to_thread(tools, tmp_path / "tools")
     folder = tmp_path / "docs/integrate/client"
     shutil.copytree(CLIENT, folder)
@@ -93,6 +75,6 @@ async def test_the_generated_client_type_checks_and_submits(place: Place, served
     (folder / "lists.ndjson").write_bytes(ndjson([place.listed("TYPED1"), place.listed("TYPED2", insutype="999")]))
     token = (await place.submitter()).http.headers["authorization"].removeprefix("Bearer ")
     sent = await asyncio.to_thread(
-        lambda: run("python", "submit.py", "lists.ndjson", FENZHI_URL=served, FENZHI_TOKEN=token)
+        lambda: run("python", "submit.py", "lists.ndjson", FENZHI_URL=address, FENZHI_TOKEN=token)
     )
     assert (sent.returncode, sent.stdout) == (1, "accepted 1, refused 1\n"), sent.stderr

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,8 +14,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
 
+from builders.served import served
 from builders.submission_place import Place, open_place
 from builders.world import World
 
@@ -52,26 +51,9 @@ async def test_the_faulty_lists_get_exactly_their_verdicts(place: Place) -> None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def served(place: Place) -> AsyncIterator[str]:
-    """The application on a real socket, its jobs carried out as they come."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(place.world.app, host="127.0.0.1", port=port, log_config=None))
-    serving = asyncio.create_task(server.serve())
-
-    async def work() -> None:
-        while True:
-            await place.world.work_off()
-            await asyncio.sleep(0.1)
-
-    working = asyncio.create_task(work())
-    while not server.started:
-        await asyncio.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    working.cancel()
-    server.should_exit = True
-    await serving
+async def address(place: Place) -> AsyncIterator[str]:
+    async with served(place.world) as found:
+        yield found
 
 
 SAMPLES = {
@@ -95,7 +77,7 @@ def compiled(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-async def test_a_sample_submits(place: Place, served: str, sample: str, tmp_path: Path) -> None:
+async def test_a_sample_submits(place: Place, address: str, sample: str, tmp_path: Path) -> None:
     command = SAMPLES[sample]
     if shutil.which("curl" if sample == "curl" else command[0]) is None:
         pytest.skip(f"{sample} is not installed on this machine")
@@ -110,7 +92,7 @@ async def test_a_sample_submits(place: Place, served: str, sample: str, tmp_path
     file.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in given), encoding="utf-8")
     client = await place.submitter()
     token = client.http.headers["authorization"].removeprefix("Bearer ")
-    environment = {**os.environ, "FENZHI_URL": served, "FENZHI_TOKEN": token, "no_proxy": "*"}
+    environment = {**os.environ, "FENZHI_URL": address, "FENZHI_TOKEN": token, "no_proxy": "*"}
     done = await asyncio.to_thread(
         subprocess.run, [*command, str(file)], env=environment, capture_output=True, text=True, timeout=120
     )
