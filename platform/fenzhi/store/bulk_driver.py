@@ -37,7 +37,12 @@ class BulkDriver:
             if self._opened is None:
                 self._opened = adbc_driver_postgresql.connect(self._uri)
             opened = AdbcConnection(self._opened)
-        connection = dbapi.Connection(_Kept(), opened)  # type: ignore[arg-type]
+        try:
+            connection = dbapi.Connection(_Kept(), opened)  # type: ignore[arg-type]
+        except BaseException:
+            with self._lock:
+                opened.close()
+            raise
         try:
             yield connection
         finally:
