@@ -33,11 +33,13 @@ from fenzhi.rules.point_value.point_value import Basis, PointValue
 from fenzhi.rules.point_value.point_value_methods import PointValueMethod, price_terms
 from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
 from fenzhi.rules.refusals import Conflict, FenzhiError
+from fenzhi.services.clearing.claims import opened_baseline
 from fenzhi.services.clearing.freezing import FrozenRun
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.scopes import floor_acts, scope_of
+from fenzhi.services.clearing.settling import frozen_quarter_terms
 from fenzhi.services.clearing.special_cases import states_described
-from fenzhi.services.clearing.statements import ComputedRun, frozen_quarter_terms, opened_baseline
+from fenzhi.services.clearing.statements import ComputedRun
 from fenzhi.services.policy.resolution import definitions
 from fenzhi.store.repositories import clearing, fund
 from fenzhi.store.session import UnitOfWork

@@ -24,12 +24,13 @@ from fenzhi.rules.point_value.point_value import PointValue
 from fenzhi.rules.policy.resolved import ResolvedPolicy, from_canonical
 from fenzhi.rules.refusals import FenzhiError, InvariantBroken
 from fenzhi.services.clearing.changes import value_of
+from fenzhi.services.clearing.claims import claims_of
 from fenzhi.services.clearing.freezing import Position, position_among
 from fenzhi.services.clearing.manifest import plain_line
 from fenzhi.services.clearing.modes import BesideSums
 from fenzhi.services.clearing.runs import RunKind
 from fenzhi.services.clearing.scopes import NO_CASE_MONEY, SUMMED, CaseMoney, floor_acts, scope_of
-from fenzhi.services.clearing.statements import Settled, claims_of, settle
+from fenzhi.services.clearing.settling import Settled, settle
 from fenzhi.services.clearing.year_inputs import YearInputs, read_described
 from fenzhi.services.policy.resolution import definitions
 from fenzhi.services.verification.findings import Verification
