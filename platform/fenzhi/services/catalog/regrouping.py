@@ -27,7 +27,7 @@ from fenzhi.services.catalog.book import edition_row
 from fenzhi.services.catalog.faults import fault, refuse
 from fenzhi.services.catalog.provisional_in_force import named_in
 from fenzhi.services.catalog.regroup_tasks import SEES_REGROUPINGS
-from fenzhi.services.clearing.freezing import cases_of_pool
+from fenzhi.services.clearing.frozen_cases import cases_of_pool
 from fenzhi.services.clearing.grading import GradingBasis, cross_check, grade, load_basis, places_of
 from fenzhi.services.clearing.manifest import RULES_VERSION, case_set, sha256
 from fenzhi.services.jobs.execution import JobInHand

@@ -10,8 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from sqlalchemy import Row, text
+from sqlalchemy import Row
 
 from fenzhi.rules.clearing.out_of_area import price_of_local_pool
 from fenzhi.rules.clearing.quarterly import QuarterMode
@@ -23,6 +22,7 @@ from fenzhi.rules.point_value.point_value_methods import PointValueMethod
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.refusals import Conflict, NotFound
 from fenzhi.services.catalog import book
+from fenzhi.services.clearing.frozen_cases import cases_of_pool
 from fenzhi.services.clearing.grading import GradingBasis, MethodNotSupported, load_basis, places_of
 from fenzhi.services.clearing.ledger import Balances
 from fenzhi.services.clearing.manifest import FORMAT, RULES_VERSION, case_set, sha256
@@ -33,37 +33,10 @@ from fenzhi.services.clearing.special_cases import SpecialCases, check_scale, lo
 from fenzhi.services.clearing.year_inputs import YearInputs, load_year_inputs
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.adjusting import adjusts_scores
-from fenzhi.store.columns_read import Kind, in_order_of, read_columns, uuid_texts
-from fenzhi.store.repositories import catalog, clearing, fund, point_value, registry
-from fenzhi.store.repositories import policy as policy_store
+from fenzhi.store.repositories import clearing, fund, point_value, registry
 from fenzhi.store.repositories.fund import Pool
 from fenzhi.store.session import UnitOfWork
 
-_READ_AT_ONCE = 400_000
-_CASE_COLUMNS = {
-    "case_id": (Kind.UUID, "c.case_id"),
-    "hospital_id": (Kind.INT32, "c.hospital_id"),
-    "settlement_month": (Kind.INT32, "c.settlement_month"),
-    "discharge_date": (Kind.DATE, "c.discharge_date"),
-    "principal_diagnosis": (Kind.TEXT, "coalesce(c.diagnoses[1], '')"),
-    "procedures": (Kind.TEXTS, "c.procedures"),
-    "total_fen": (Kind.INT64, "c.total_fen"),
-    "basic_fund_fen": (Kind.INT64, "c.basic_fund_fen"),
-    "los_days": (Kind.INT32, "c.los_days"),
-    "digest": (Kind.DIGEST, "c.digest"),
-}
-_FACTS = {
-    "age_days": (Kind.INT32, "c.age_days"),
-    "birth_weight_g": (Kind.MAYBE_INT32, "c.birth_weight_g"),
-    "discharge_way": (Kind.MAYBE_TEXT, "c.discharge_way"),
-}
-_TOLD = {
-    "icu_minutes": (Kind.MAYBE_INT32, "c.icu_minutes"),
-    "discharge_department": (Kind.MAYBE_TEXT, "c.discharge_department"),
-    "tcm_fen": (Kind.MAYBE_TEXT, "c.tcm_fen::text"),
-    "own_paid_fen": (Kind.MAYBE_TEXT, "c.own_paid_fen::text"),
-}
-_MONEY_TOLD = ("tcm_fen", "own_paid_fen")
 _READ_BUDGET_VALUE = frozenset({PointValueMethod.BUDGET, PointValueMethod.CORRIDOR})
 
 
@@ -168,56 +141,17 @@ async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
         await _refuse_late(uow, run, pool, codes, as_known_at)
     deductions = await fund.deductions_of_pool(uow, pool, [month.month for month in months])
     payments = await _payments(uow, run, kind, pool, policy, position)
-    budget_id, fund_fen, budget_part = None, None, None
-    price_id, price, ratio, price_part = None, None, None, None
     beside = YearInputs()
-    by_case, elsewhere = None, pool != local
-    if kind is not RunKind.MONTH and elsewhere:
-        by_case, local_part = await _price_of_local(uow, run, pool, kind, basis)
+    by_case, fund_of_run, elsewhere = None, _NO_FUND, pool != local
+    if kind is not RunKind.MONTH:
+        if elsewhere:
+            by_case, local_part = await _price_of_local(uow, run, pool, kind, basis)
+        else:
+            fund_of_run = await _fund(uow, run, pool, policy, special.off_pool_fen)
         beside = await load_year_inputs(uow, pool, with_year=kind is RunKind.YEAR)
-    elif kind is not RunKind.MONTH:
-        budget = await fund.budget_in_force(uow, pool)
-        if budget is None:
-            raise Conflict("没有已批准的预算。", "There is no approved budget.", code="BUDGET_NOT_APPROVED")
-        curve = [Fraction(share) for share in budget.curve]
-        opened = fund_ytd if kind is RunKind.YEAR or _is_cumulative(policy) else fund_of_quarter
-        quarter = 4 if kind is RunKind.YEAR else run.period
-        budget_id, fund_fen = budget.budget_id, opened(budget.annual_fen, curve, quarter, special.off_pool_fen)
-        beside = await load_year_inputs(uow, pool, with_year=kind is RunKind.YEAR)
-        budget_part = {
-            "id": str(budget.budget_id),
-            "version": budget.version,
-            "annual_fen": budget.annual_fen,
-            "curve": [format(share.normalize(), "f") for share in budget.curve],
-            "off_pool_fen": special.off_pool_fen,
-            "fund_fen": fund_fen,
-            "opened": str(
-                curve[quarter - 1] - (curve[quarter - 2] if opened is fund_of_quarter and quarter > 1 else 0)
-            ),
-        }
-    method = PointValueMethod(policy.method("point_value.method"))
-    is_by_price = method in _READ_BUDGET_VALUE or method is PointValueMethod.BARGAINED
-    if kind is RunKind.MONTH or (is_by_price and not elsewhere):
-        is_bargained = kind is not RunKind.MONTH and method is PointValueMethod.BARGAINED
-        in_force = point_value.bargained_in_force if is_bargained else point_value.budget_in_force
-        row = await in_force(uow, local)
-        if row is None:
-            raise Conflict(
-                "没有已批准的预算点值或协商点值。",
-                "There is no approved budget or bargained point value.",
-                code="POINT_VALUE_NOT_APPROVED",
-            )
-        price_id, price = row.point_value_id, price_of(row)
-        last_year = row.working["last_year"]
-        ratio = Fraction(int(last_year["booked_fen"]), int(last_year["cost_fen"]))
-        price_part = {
-            "id": str(row.point_value_id),
-            "integers": [price.fund_fen, price.cost_fen, price.booked_fen, price.points],
-            "points_decimals": price.points_decimals,
-            "basis": price.basis.value,
-            "last_year_ratio": str(ratio),
-        }
-        _same_points(price, basis)
+    priced = await _price(uow, local, kind, policy) if kind is RunKind.MONTH or not elsewhere else _NO_PRICE
+    if priced.value is not None:
+        _same_points(priced.value, basis)
     edition = await book.edition_for(uow, last_day)
     area_code = run.area_code
     manifest = {
@@ -235,8 +169,8 @@ async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
         "points_decimals": basis.points_decimals,
         "policy_fingerprint": policy.fingerprint(),
         "policy": policy.canonical(),
-        "budget": budget_part,
-        "point_value": price_part,
+        "budget": fund_of_run.described,
+        "point_value": priced.described,
         "rules_version": RULES_VERSION,
         "deductions": [[str(row.deduction_id), row.amount_fen] for row in deductions],
         "payments": [[str(row.payment_id), row.amount_fen - row.returned_fen] for row in payments],
@@ -258,21 +192,97 @@ async def freeze(uow: UnitOfWork, run_id: uuid.UUID) -> FrozenRun:
         cases=cases,
         basis=basis,
         hospitals=hospitals,
-        fund_fen=fund_fen,
-        price=price,
-        last_year_ratio=ratio,
+        fund_fen=fund_of_run.fen,
+        price=priced.value,
+        last_year_ratio=priced.last_year_ratio,
         deductions=_summed((row.hospital_id, row.amount_fen) for row in deductions),
         payments=_summed((row.hospital_id, row.amount_fen - row.returned_fen) for row in payments),
         position=position,
         beside=beside,
         special=special,
         edition_id=edition.edition_id,
-        budget_id=budget_id,
-        price_id=price_id,
+        budget_id=fund_of_run.budget_id,
+        price_id=priced.price_id,
         manifest=manifest,
         by_case=by_case,
         modes=modes,
     )
+
+
+@dataclass(frozen=True)
+class _Fund:
+    """What the pool may share (可分配基金), and how the manifest tells it."""
+
+    budget_id: uuid.UUID | None = None
+    fen: int | None = None
+    described: dict[str, Any] | None = None
+
+
+_NO_FUND = _Fund()
+
+
+async def _fund(uow: UnitOfWork, run: Row[Any], pool: Pool, policy: ResolvedPolicy, off_pool_fen: int) -> _Fund:
+    """What the budget in force opens to a quarter or a year. Raises: Conflict BUDGET_NOT_APPROVED; as `fund_ytd`."""
+    budget = await fund.budget_in_force(uow, pool)
+    if budget is None:
+        raise Conflict("没有已批准的预算。", "There is no approved budget.", code="BUDGET_NOT_APPROVED")
+    is_year = RunKind(run.kind) is RunKind.YEAR
+    curve = [Fraction(share) for share in budget.curve]
+    opened = fund_ytd if is_year or _is_cumulative(policy) else fund_of_quarter
+    quarter = 4 if is_year else run.period
+    fund_fen = opened(budget.annual_fen, curve, quarter, off_pool_fen)
+    before = curve[quarter - 2] if opened is fund_of_quarter and quarter > 1 else 0
+    described = {
+        "id": str(budget.budget_id),
+        "version": budget.version,
+        "annual_fen": budget.annual_fen,
+        "curve": [format(share.normalize(), "f") for share in budget.curve],
+        "off_pool_fen": off_pool_fen,
+        "fund_fen": fund_fen,
+        "opened": str(curve[quarter - 1] - before),
+    }
+    return _Fund(budget.budget_id, fund_fen, described)
+
+
+@dataclass(frozen=True)
+class _Price:
+    """The point value a run is priced by or looks at (所用点值), and how the manifest tells it."""
+
+    price_id: uuid.UUID | None = None
+    value: PointValue | None = None
+    last_year_ratio: Fraction | None = None
+    described: dict[str, Any] | None = None
+
+
+_NO_PRICE = _Price()
+
+
+async def _price(uow: UnitOfWork, local: Pool, kind: RunKind, policy: ResolvedPolicy) -> _Price:
+    """The budget point value of a month; in a quarter or year what the point-value method reads, if it reads one.
+
+    Raises: Conflict POINT_VALUE_NOT_APPROVED.
+    """
+    method = PointValueMethod(policy.method("point_value.method"))
+    is_bargained = kind is not RunKind.MONTH and method is PointValueMethod.BARGAINED
+    if kind is not RunKind.MONTH and not is_bargained and method not in _READ_BUDGET_VALUE:
+        return _NO_PRICE
+    row = await (point_value.bargained_in_force if is_bargained else point_value.budget_in_force)(uow, local)
+    if row is None:
+        raise Conflict(
+            "没有已批准的预算点值或协商点值。",
+            "There is no approved budget or bargained point value.",
+            code="POINT_VALUE_NOT_APPROVED",
+        )
+    price, last_year = price_of(row), row.working["last_year"]
+    ratio = Fraction(int(last_year["booked_fen"]), int(last_year["cost_fen"]))
+    described = {
+        "id": str(row.point_value_id),
+        "integers": [price.fund_fen, price.cost_fen, price.booked_fen, price.points],
+        "points_decimals": price.points_decimals,
+        "basis": price.basis.value,
+        "last_year_ratio": str(ratio),
+    }
+    return _Price(row.point_value_id, price, ratio, described)
 
 
 async def _modes(
@@ -364,76 +374,6 @@ def _months(run: Row[Any], kind: RunKind, policy: ResolvedPolicy) -> tuple[Settl
         return SettlementQuarter(run.year, 4).months_to_date
     quarter = SettlementQuarter(run.year, run.period)
     return quarter.months_to_date if _is_cumulative(policy) else quarter.months
-
-
-_ASK_FACTS = (
-    "payment_mode.table",
-    "rare_disease.layers",
-    "scoring.auxiliary_rules",
-    "scoring.complexity_bands",
-    "scoring.tcm_groups",
-)
-"""Parameters that look at ICU time, department, TCM cost and own payments: where none is entered, these are not read (按需读取的事实)."""
-
-
-async def cases_of_pool(
-    uow: UnitOfWork, pool: Pool, months: Sequence[SettlementMonth], as_known_at: datetime, *, facts: bool = True
-) -> pa.Table:
-    """The pool's cases of these months as known at a moment, in order of case id: no version that a later one has replaced by then, none
-    held. `facts`: with what only some policies look at (age, birth weight, way of discharge).
-    """
-    insurance, pool_scope, _ = pool
-    first, last = (month.year * 100 + month.month for month in (months[0], months[-1]))
-    wanted = dict(_CASE_COLUMNS)
-    # Only editions with layers and subtypes look at other diagnoses; plain ones are spared the reading.
-    if await catalog.asks_for_others(uow):
-        wanted |= {"other_diagnoses": (Kind.TEXTS, "c.diagnoses[2:]"), **_FACTS}
-    elif facts:
-        wanted |= _FACTS
-    asked = await policy_store.has_entered(uow, _ASK_FACTS)
-    if asked:
-        wanted |= _TOLD
-    known = f"'{as_known_at.isoformat()}'::timestamptz"
-    # Literals, each a number, a known word or a timestamp of ours.
-    pooled = f"c.area_id = {uow.scope.area} and c.insurance = '{insurance}' and c.pool_scope = '{pool_scope}'"
-    sources = [
-        f"""
-          from inpatient_case c
-         where {pooled} and c.settlement_month between {begin} and {end} and c.submitted_at <= {known}
-           and not exists (select from case_supersession s
-                            where s.area_id = c.area_id and s.old_case_id = c.case_id and s.recorded_at <= {known})
-           and not exists (select from case_hold h
-                            where h.area_id = c.area_id and h.case_id = c.case_id and h.recorded_at <= {known}
-                              and not exists (select from case_release e
-                                               where e.area_id = h.area_id and e.hold_id = h.hold_id
-                                                 and e.recorded_at <= {known}))
-        """
-        for begin, end in await _spans(uow, pooled, first, last)
-    ]
-    found = in_order_of(await read_columns(uow, wanted, sources), "case_id")
-    paid_by_others = pc.subtract(found["total_fen"], found["basic_fund_fen"])
-    found = found.append_column("patient_fen", paid_by_others)
-    for name in _MONEY_TOLD if asked else ():
-        found = found.set_column(found.column_names.index(name), name, pc.cast(found[name], pa.int64()))
-    return found.set_column(found.column_names.index("case_id"), "case_id", uuid_texts(found["case_id"]))
-
-
-async def _spans(uow: UnitOfWork, pooled: str, first: int, last: int) -> list[tuple[int, int]]:
-    """All months from first to last in spans of some hundred thousand cases, each of which the server puts together (分段读取)."""
-    counted = await uow.rows(
-        text(
-            f"select c.settlement_month as month, count(*) as cases from inpatient_case c where {pooled}"
-            f" and c.settlement_month between {first} and {last} group by 1 order by 1"
-        )
-    )
-    spans: list[tuple[int, int]] = []
-    begin, held = first, 0
-    for row in counted:
-        if held and held + row.cases > _READ_AT_ONCE:
-            spans.append((begin, row.month - 1))
-            begin, held = row.month, 0
-        held += row.cases
-    return [*spans, (begin, last)]
 
 
 async def _refuse_late(
