@@ -21,7 +21,7 @@ from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.quarterly import QuarterRun
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.refusals import Conflict, InvariantBroken
-from fenzhi.services.clearing import compute, statements
+from fenzhi.services.clearing import compute, settling, statements
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.store.repositories import clearing
 from fenzhi.store.tables.jobs import job
@@ -93,19 +93,19 @@ def key_of(global_id: str) -> uuid.UUID:
 async def test_a_mutated_quarter_stops(
     pool: Pool, monkeypatch: pytest.MonkeyPatch, account: str, mutate: Callable[[QuarterRun], QuarterRun]
 ) -> None:
-    sound = statements.clear_quarter
-    monkeypatch.setattr(statements, "clear_quarter", lambda *args: mutate(sound(*args)))
+    sound = settling.clear_quarter
+    monkeypatch.setattr(settling, "clear_quarter", lambda *args: mutate(sound(*args)))
     await stops(pool, "QUARTER", account)
 
 
 async def test_a_mutated_month_stops(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = statements.presettle_month
+    sound = settling.presettle_month
 
     def more(*args: Any) -> Any:
         run = sound(*args)
         return replace(run, lines=(replace(run.lines[0], payable_fen=run.lines[0].payable_fen + 1), *run.lines[1:]))
 
-    monkeypatch.setattr(statements, "presettle_month", more)
+    monkeypatch.setattr(settling, "presettle_month", more)
     await stops(pool, "MONTH", "H63010001/payable")
 
 

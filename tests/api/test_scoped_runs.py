@@ -17,7 +17,7 @@ from fenzhi.cli.servers import ServerAddresses
 from fenzhi.rules.clearing.scoped_clearing import ScopedRun, ScopeSharesInvalid
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.refusals import InvariantBroken
-from fenzhi.services.clearing import statements
+from fenzhi.services.clearing import settling
 from fenzhi.services.verification.findings import Verification
 from fenzhi.services.verification.money import verify_money
 
@@ -143,12 +143,12 @@ async def test_a_mutated_run_by_level_stops_and_names_the_account(
     await pool.budget(4_000_000)
     for hospital in (pool.place.hospital, pool.place.county_hospital):
         await pool.put(hospital, 1)
-    sound = statements.clear_by_scope
+    sound = settling.clear_by_scope
     for account, mutate in MUTATIONS:
         started = await pool.start("QUARTER", 1)
         assert started["userErrors"] == []
         with monkeypatch.context() as patch, pytest.raises(InvariantBroken) as broken:
-            patch.setattr(statements, "clear_by_scope", lambda *args, mutate=mutate: mutate(sound(*args)))
+            patch.setattr(settling, "clear_by_scope", lambda *args, mutate=mutate: mutate(sound(*args)))
             await world.work_off()
         assert broken.value.account == account
         run = await pool.look(started["run"]["id"])

@@ -31,7 +31,7 @@ from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount, AnnualRun
 from fenzhi.rules.clearing.statement import Account
 from fenzhi.rules.refusals import InvariantBroken
-from fenzhi.services.clearing import compute, freezing, statements
+from fenzhi.services.clearing import compute, freezing, settling, statements
 from fenzhi.services.clearing.freezing import FrozenRun, freeze
 from fenzhi.services.clearing.manifest import RULES_VERSION, canonical
 from fenzhi.services.verification.findings import Verification
@@ -123,10 +123,10 @@ def key_of(global_id: str) -> uuid.UUID:
 
 async def test_every_mutation_of_a_year_stops_it(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """One fen of a line, an account, a source or a ratio: the check names it. Every account is tried in the tests of the rules."""
-    sound = statements.clear_year
+    sound = settling.clear_year
     for account, mutate in MUTATIONS:
         with monkeypatch.context() as patch:
-            patch.setattr(statements, "clear_year", lambda *args, mutate=mutate: mutate(sound(*args)))
+            patch.setattr(settling, "clear_year", lambda *args, mutate=mutate: mutate(sound(*args)))
             await stops(pool, account)
 
 
@@ -155,14 +155,14 @@ async def test_a_case_more_or_less_stops_a_year(pool: Pool, monkeypatch: pytest.
 
 
 async def test_one_entry_more_stops_a_year(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = statements.balances_of
+    sound = settling.balances_of
 
     def more(*args: Any) -> Any:
         found = dict(sound(*args))
         first = min(key for key in found if key[0] is not None)
         return found | {first: found[first] + 1}
 
-    monkeypatch.setattr(statements, "balances_of", more)
+    monkeypatch.setattr(settling, "balances_of", more)
     await stops(pool, "ledger")
 
 
@@ -172,7 +172,7 @@ import pyarrow as pa
 from dataclasses import replace
 from fenzhi.engine.engine import Engine
 from fenzhi.rules.clearing.annual_clearing import AnnualAccount
-from fenzhi.services.clearing import compute, freezing, statements
+from fenzhi.services.clearing import compute, freezing, settling, statements
 from fenzhi.services.clearing.manifest import canonical, plain_line
 
 path, seed, threads, batch_rows = sys.argv[1], *map(int, sys.argv[2:])
