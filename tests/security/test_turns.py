@@ -9,14 +9,18 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
 from builders.world import World, open_world
 from fenzhi.access.scope import DOORBELL_SCOPE, Scope
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.outbox import jobs
-from fenzhi.services.jobs.execution import JobInHand, jobs_waiting
+from fenzhi.services.acts import Platform
+from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, take
 from fenzhi.services.submission.judging_turns import JudgingTurns
+from fenzhi.store.session import Unavailable
 from fenzhi_graphql.turns import RequestTurns
+from fenzhi_workers import worker
 from fenzhi_workers.jobs import HANDLERS
 from fenzhi_workers.worker import NightShift
 
@@ -85,6 +89,38 @@ async def test_the_last_free_slot_is_kept_for_who_has_nothing_under_way(
         finally:
             sweeping.cancel()
             await shift.drain(5)
+
+
+async def test_a_worker_that_stops_while_it_takes_a_job_gives_it_back(
+    new_database: Callable[..., ServerAddresses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = new_database(migrated=True)
+    taken = asyncio.Event()
+
+    async def take_slowly(platform: Platform, job_id: uuid.UUID) -> JobInHand | None:
+        job = await take(platform, job_id)
+        taken.set()
+        await asyncio.sleep(0.2)
+        return job
+
+    monkeypatch.setattr(worker, "take", take_slowly)
+    async with open_world(place.app_dsn, place.redis_url) as world:
+        given = await queued(world, "H1")
+        shift = NightShift(world.platform, 3)
+        shift.begin(given)
+        await asyncio.wait_for(taken.wait(), 30)
+        await shift.drain(0)
+        # Nobody has to wait for the lease, and the job has as many attempts before it as ever.
+        assert [(one.job_id, one.attempt) for one in await jobs_waiting(world.platform)] == [(given, 1)]
+        async with world.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
+            assert await uow.scalar(text("select max_attempts from job")) == 6
+        # Nor does an outage cost an attempt: what it ended is put off.
+        job = await take(world.platform, given)
+        assert job is not None
+        await end_badly(job, Unavailable("数据库不可用。", "The database is away."))
+        async with world.platform.database.unit_of_work(DOORBELL_SCOPE) as uow:
+            row = await uow.first(text("select state, attempt, max_attempts, error_code, not_before > now() from job"))
+        assert row is not None and tuple(row) == ("queued", 2, 7, "UNAVAILABLE", True)
 
 
 class Desk:

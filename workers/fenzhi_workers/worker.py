@@ -96,7 +96,7 @@ class NightShift:
             await asyncio.wait(rest, timeout=3 * HAND_BACK_S)
 
     async def _carry_out(self, job_id: uuid.UUID) -> None:
-        job = await take(self._platform, job_id)
+        job = await self._taken(job_id)
         if job is None:
             return
         label = KINDS.label(job.claimed.kind)
@@ -107,6 +107,27 @@ class NightShift:
             tell(traced, fenzhi_outcome=outcome)
             if outcome != "done":
                 fail(traced)
+
+    async def _taken(self, job_id: uuid.UUID) -> JobInHand | None:
+        """Claim a job, or none. A worker told to stop meanwhile gives back what it was given: nobody else knows that it has it."""
+        taking = asyncio.create_task(take(self._platform, job_id))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                job = await asyncio.wait_for(taking, HAND_BACK_S)
+                if job is not None:
+                    await self._give_back(job)
+            raise
+
+    async def _give_back(self, job: JobInHand) -> None:
+        """Hand a job back; one that could not be waits for its lease, and that is said."""
+        log = _log.bind(job_id=str(job.claimed.job_id), kind=job.claimed.kind, attempt=job.claimed.attempt)
+        try:
+            await asyncio.wait_for(hand_back(job), HAND_BACK_S)
+            log.info("job_handed_back")
+        except Exception as exc:
+            log.warning("job_kept_by_its_lease", error=type(exc).__name__)
 
     async def _attempt(self, job: JobInHand, label: str) -> str:
         """One attempt at a job in hand; how it ended, for the metrics."""
@@ -126,15 +147,15 @@ class NightShift:
             log.info("job_done")
         except asyncio.CancelledError:
             outcome = "handed_back"
-            log.info("job_handed_back")
-            with suppress(Exception):
-                await asyncio.wait_for(hand_back(job), HAND_BACK_S)
+            await self._give_back(job)
             raise
         except Exception as exc:
             outcome = outcome_of(exc)
             log.warning("job_failed", error=type(exc).__name__, exc_info=exc)
-            with suppress(Exception):
+            try:
                 await self._tell(job, exc)
+            except Exception as untold:
+                log.warning("job_end_untold", error=type(untold).__name__)
         finally:
             lease.cancel()
             with suppress(asyncio.CancelledError):

@@ -230,11 +230,14 @@ async def _check(tally: Tally, rollout: Rollout, context: str, *, whole: bool) -
     await check_store(tally, rollout.findings, rollout.history, rollout.batches, context)
     connection = await connected(rollout.findings.dsn)
     try:
-        again = await connection.fetchval(
-            "select count(*) from job where recorded_at >= $1 and attempt > 1 and max_attempts = 5",
+        again = await connection.fetch(
+            "select kind, attempt, state, error_code, finished_at - started_at as took from job "
+            "where recorded_at >= $1 and attempt > 1 and max_attempts = 5 order by recorded_at",
             rollout.findings.since,
         )
     finally:
         await connection.close()
     # A job handed back has one attempt more to use; one that was run again without that was taken from a worker that had left it.
-    tally.saw("no job left behind", again == 0, f"{context}: {again} jobs taken over")
+    tally.saw(
+        "no job left behind", not again, f"{context}: {len(again)} jobs taken over, {[tuple(r) for r in again[:4]]}"
+    )
