@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 import zipfile
 from pathlib import Path
 
+import asyncpg
 import pytest
 from openpyxl import Workbook, load_workbook
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fenzhi.access.roles import TenantKind
+from fenzhi.access.development_issuer import ISSUER
+from fenzhi.access.roles import Role, TenantKind
 from fenzhi.cli.battery import planting
 from fenzhi.cli.battery.canaries import _unpacked, _watched_folder
-from fenzhi.cli.battery.planting import CLOSED, CLOSED_HERE, NOBODYS, homeless, owned, plots
+from fenzhi.cli.battery.planting import CLOSED, CLOSED_HERE, NOBODYS, SPARED, homeless, owned, plant, plots
+from fenzhi.cli.battery.stage import TENANTS, Stage
+from fenzhi.cli.database_roles import replace_dsn
+from fenzhi.cli.probes.judge import not_admitted
 from fenzhi.cli.probes.marked_source import marked_line
+from fenzhi.cli.probes.objects import numbers_of
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, Tenant, personal_canary
 from fenzhi.services.workbook_writing import workbook_bytes
 from fenzhi.store.tables import metadata
@@ -40,6 +47,7 @@ def test_no_exception_outlives_its_column() -> None:
     columns = {c.name for t in metadata.sorted_tables for c in t.columns}
     assert set(CLOSED) - columns == set()
     assert {f"{t.name}.{c.name}" for t in metadata.sorted_tables for c in t.columns} >= set(CLOSED_HERE)
+    assert {plot.name for plot in plots()} >= set(SPARED)
     assert set(metadata.tables) >= NOBODYS
 
 
@@ -116,3 +124,25 @@ def test_a_workbook_is_written_without_a_file() -> None:
         watched = io.BytesIO()
         book.save(watched)
     assert load_workbook(io.BytesIO(content)).worksheets[0]["A1"].value == "张三"
+
+
+async def test_whoever_asks_is_let_in_after_the_planting(untouched_stage: Stage) -> None:
+    """The words must not touch what a token is checked by: then all would be refused at the door, and no answer be looked at."""
+    tenants = {code: Tenant(code, TenantKind[kind], parent) for kind, code, parent in TENANTS}
+    tenants["operator"] = Tenant("operator", TenantKind.OPERATOR, "")
+    cast, addresses = untouched_stage.cast, untouched_stage.addresses
+    client = {"issuer": ISSUER, "clientName": "his", "name": "HIS", "tenant": "990100"}
+    system = cast.actor("990100", Role.CITY_SYSTEM_ADMINISTRATOR)
+    await system.do("clientRegister", "ClientRegisterInput", client, "apiClient { id }")
+    world = ProbedWorld(cast, tenants, "980000", await numbers_of(addresses.app_dsn))
+    superuser = await asyncpg.connect(
+        replace_dsn(addresses.superuser_dsn, database=addresses.app_dsn.rsplit("/", 1)[1])
+    )
+    try:
+        planted = await plant(superuser, world)
+    finally:
+        await superuser.close()
+    assert planted["api_client.client_id"] == 1 and planted["account.display_name"] > 20
+    asked = [await cast.actor(tenant, role).raw("{ __typename }") for tenant, role in world.subjects()]
+    assert len(asked) > 20
+    assert {not_admitted(json.dumps(answer)) for answer in asked} == {""}

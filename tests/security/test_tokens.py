@@ -6,15 +6,27 @@ import random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from graphql import build_schema
+from sqlalchemy import text
 
-from fenzhi.access.roles import Role
+from fenzhi.access.roles import Role, TenantKind
+from fenzhi.access.scope import AUTHENTICATION_SCOPE
 from fenzhi.access.tokens import PublicKey, TrustedKeys, Unauthenticated, Verifier
 from fenzhi.cli.battery.factor_attacks import MONEY_FIELDS, try_lockout, try_second_factor
 from fenzhi.cli.battery.forger import Forger, Holder
 from fenzhi.cli.battery.issuer_attacks import try_issuers
 from fenzhi.cli.battery.stage import Keys, Stage
 from fenzhi.cli.battery.tally import Tally
-from fenzhi.cli.battery.tokens import transports, try_forgeries, try_revocation
+from fenzhi.cli.battery.tokens import forget_failures, is_let_in, send, transports, try_forgeries, try_revocation
+from fenzhi.cli.probes.enumerate import questions
+from fenzhi.cli.probes.judge import Judge
+from fenzhi.cli.probes.paths import ask_path
+from fenzhi.cli.probes.world import ProbedWorld, Tenant
+from fenzhi.services.identity.failures import note_account_failure
+from fenzhi.services.registry.accounts import development_account
+from fenzhi.store.repositories.identity import FAILURES_MOST
+from fenzhi_graphql.app import routes
+from fenzhi_graphql.print_schema import schema_text
 
 
 async def test_every_forgery_is_refused_alike_on_every_path(stage: Stage) -> None:
@@ -60,6 +72,33 @@ async def test_money_is_refused_without_a_second_factor_and_with_a_forged_one(un
     await try_second_factor(untouched_stage, tally, 4)
     assert tally.failures == []
     assert set(tally.figures["second_factor_fields"]) >= MONEY_FIELDS
+
+
+async def test_an_answer_to_a_locked_account_proves_nothing_of_a_wall(stage: Stage) -> None:
+    tenant, role = "H99012201", Role.HOSPITAL_VIEWER
+    world = ProbedWorld(stage.cast, {tenant: Tenant(tenant, TenantKind.HOSPITAL, "990122")})
+    asked = next(q for q in questions(build_schema(schema_text())) if q.field == "cases")
+    open_, locked = Judge(world), Judge(world)
+    subject, _ = await development_account(stage.platform.database, tenant, role)
+    async with stage.platform.database.unit_of_work(AUTHENTICATION_SCOPE) as uow:
+        account = await uow.scalar(text("select account_id from account where subject = :s"), {"s": subject})
+    for _ in range(FAILURES_MOST):
+        await note_account_failure(stage.platform.database, str(account), "a test")
+    try:
+        await locked.ask(asked, tenant, role)
+        await ask_path(
+            locked, next(r for r in routes(b"") if r.path == "/v1/batches/{batch}/verdicts.ndjson"), "GET", tenant, role
+        )
+        headers = [*(await stage.cast.actor(tenant, role).headers()).items()]
+        answer = await send(stage, "GET", "/v1/jobs/probe/events", headers)
+    finally:
+        await forget_failures(stage.platform)
+    assert locked.verdicts.judged == set() and len(locked.verdicts.unheard) == locked.verdicts.probes > 1
+    assert all(line.endswith("LOCKED_OUT") for line in locked.verdicts.unheard)
+    assert set(locked.verdicts.unheard) <= set(locked.verdicts.unjudged)
+    assert answer.status_code == 429 and not is_let_in(answer)
+    await open_.ask(asked, tenant, role)
+    assert open_.verdicts.unheard == [] and open_.verdicts.probes == 1
 
 
 def test_the_forger_can_make_a_good_token() -> None:

@@ -17,7 +17,7 @@ from fenzhi.cli.battery.stage import TENANTS, Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.battery.tokens import Headers, forgive, fresh_address, judge, send, transports
 from fenzhi.cli.probes.enumerate import questions
-from fenzhi.cli.probes.judge import filled, nonexistent
+from fenzhi.cli.probes.judge import filled, nonexistent, not_admitted
 from fenzhi.services.registry.accounts import development_account
 from fenzhi.store.repositories.identity import FAILURES_MOST
 
@@ -110,6 +110,8 @@ async def try_second_factor(stage: Stage, tally: Tally, seed: int) -> None:
                 answers.append(await _ask(stage, question, token))
                 await forgive(stage)
             one, two = answers
+            refusals = not_admitted(one), not_admitted(two)
+            tally.saw("let in with either", refusals == ("", ""), f"{question.field} as {role}: {refusals}")
             is_refused = "SECOND_FACTOR_REQUIRED" in one
             says_how = not is_refused or "sign in again with a one-time code" in one
             tally.saw("refused by its name and with the remedy", says_how, f"{question.field} as {role}: {one[:200]}")
@@ -129,7 +131,9 @@ async def _ask(stage: Stage, question: Any, token: str) -> str:
     headers = {"authorization": f"Bearer {token}", "x-battery-address": fresh_address()}
     while True:
         answer = await stage.cast.http.post("/graphql", json=body, headers=headers)
-        if answer.status_code != 429:  # A budget used up says nothing of factors.
+        if (
+            answer.status_code != 429 or not_admitted(answer.text) == "LOCKED_OUT"
+        ):  # A budget used up says nothing of factors.
             return answer.text
         await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
 

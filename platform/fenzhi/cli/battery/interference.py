@@ -26,7 +26,7 @@ from fenzhi.cli.demo import steps
 from fenzhi.cli.demo.sources import DemoSource
 from fenzhi.cli.flow.client import Actor
 from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
-from fenzhi.cli.probes.judge import filled
+from fenzhi.cli.probes.judge import filled, not_admitted
 from fenzhi.cli.probes.left_behind import rank
 from fenzhi.cli.probes.marked_source import marked_source
 from fenzhi.cli.probes.objects import collect_objects, numbers_of, tenants_of
@@ -65,6 +65,9 @@ async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
     for change in Change:
         with sibling_database(addresses, change.value) as one:
             found[change] = await answers_of(one, seed, change)
+    for change, answers in found.items():
+        refused = [f"{place}: {refusal}" for place, text in answers.items() if (refusal := not_admitted(text))]
+        tally.saw("readers let in", not refused, f"{change}: {len(refused)}, {refused[:3]}")
     first = found[Change.NOTHING]
     compare(tally, chosen(first, INSIDE), chosen(found[Change.OUTSIDE], INSIDE))
     compare(tally, chosen(first, PROVINCIAL), chosen(found[Change.OTHER_PROVINCE], PROVINCIAL))

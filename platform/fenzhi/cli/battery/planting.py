@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fenzhi.access.roles import TenantKind
 from fenzhi.cli.probes.world import Numbers, ProbedWorld, canary
+from fenzhi.services.registry.accounts import DEVELOPMENT_CLIENT
 from fenzhi.store.tables import metadata
 from fenzhi.store.tables.base import TableClass
 
@@ -33,7 +34,7 @@ CLOSED: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         """tenant code key group_code diagnosis main_procedures related_procedures sequence_text issuer subject insured_area key_id
-        client worker version rules_version object_id""".split(),
+        client worker version rules_version object_id expert_code""".split(),
         _KEY,
     ),
     **dict.fromkeys(("setl_id", "history_id"), _FLOW),
@@ -44,8 +45,13 @@ CLOSED_HERE: Mapping[str, str] = {
     "area_policy.value": "read by its key's own shape",
     "province_policy.value": "read by its key's own shape",
     "scorecard_indicator.value": "an exact number as text",
+    "quality_league.weights": "one number for each measure of a closed set",
 }
 """Single columns that hold no word (不可布置的单列)."""
+SPARED: Mapping[str, tuple[str, str]] = {
+    "api_client.client_id": (f"client_id <> '{DEVELOPMENT_CLIENT}'", "every token that asks here names this client")
+}
+"""Columns planted in some of their rows only (部分行不布置): the condition of those that are, and why the others are left alone."""
 NOBODYS = frozenset(
     {"tenant_number", "worker_heartbeat", "membership", "audit_link", "audit_anchor", "sign_in_failure"}
 )
@@ -128,6 +134,8 @@ async def plant(superuser: Any, world: ProbedWorld) -> dict[str, int]:
                 condition = owned(plot.table, numbers, code)
                 if condition is not None:
                     word, name = f"{canary(code)}{plot.name}-", plot.column.name
+                    if plot.name in SPARED:
+                        condition = f"({condition}) and {SPARED[plot.name][0]}"
                     value = f"'{word}' || {name}"
                     if isinstance(plot.column.type, JSONB):
                         condition += f" and jsonb_typeof({name}) = 'object'"

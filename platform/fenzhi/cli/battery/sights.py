@@ -18,6 +18,7 @@ from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.database_roles import replace_dsn
 from fenzhi.cli.flow.client import Actor, fresh_key
+from fenzhi.cli.probes.judge import not_admitted
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import ProbedWorld, patient_canary, personal_canary
 from fenzhi.cli.servers import ServerAddresses
@@ -93,6 +94,7 @@ class _Scrutiny:
             words = set().union(*(self.words.get(one, set()) for one in audited))
             stray = sorted(_words(_text(response)) - words)
             held = shown == audited and bool(events) == bool(shown) and not stray
+            held = held and not not_admitted(_text(response))
             label = f"{target} as {role.value}@{tenant_} ({response.status_code})"
             self.tally.saw(
                 f"answers: {target}",

@@ -19,6 +19,7 @@ from fenzhi.cli.battery.forger import Forger, Holder
 from fenzhi.cli.battery.stage import ADDRESS_HEADER, TENANTS, Stage, open_tenants, staged
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.flow.client import fresh_key
+from fenzhi.cli.probes.judge import not_admitted
 from fenzhi.cli.probes.paths import OPEN_PATHS
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.services.acts import Platform
@@ -94,7 +95,7 @@ async def try_forgeries(
     for token in (forger.good(), forger.good_rotated()):
         for method, path in paths:
             answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
-            tally.saw("control", answer.status_code not in (401, 500), f"{method} {path} → {answer.status_code}")
+            tally.saw("control", is_let_in(answer), f"{method} {path} → {answer.status_code}")
     for name, token in forger.all():
         for method, path in [first, *rng.sample(others, sampled_paths)] if sampled_paths else paths:
             answer = await send(stage, method, path, [("authorization", f"Bearer {token}")])
@@ -115,6 +116,11 @@ async def try_forgeries(
     ):
         for method, path in paths:
             judge(tally, f"{method} {path}", name, await send(stage, method, path + query, headers))
+
+
+def is_let_in(answer: httpx.Response) -> bool:
+    """Whether an answer is one to somebody who was let in (是否放行): not refused at the door, not locked out, not out of order."""
+    return answer.status_code not in (401, 429) and answer.status_code < 500 and not not_admitted(answer.text)
 
 
 _addresses = itertools.count(1)

@@ -32,12 +32,27 @@ class Verdicts:
     crashes: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     judged: set[str] = field(default_factory=set)
+    unheard: list[str] = field(default_factory=list)
+    """Questions that were answered at the door, by their label: of the wall behind it that says nothing."""
     relations: Counter[str] = field(default_factory=Counter)
 
     @property
     def unjudged(self) -> list[str]:
-        """What was asked and never got a verdict (未判定)."""
-        return sorted(self.asked - self.judged)
+        """What was asked and never got a verdict, and what was not heard (未判定)."""
+        return [*sorted(self.asked - self.judged), *self.unheard]
+
+
+_AT_THE_DOOR = re.compile(r'"code": ?"(UNAUTHENTICATED|LOCKED_OUT|RATE_LIMITED|KEYS_UNAVAILABLE|UNAVAILABLE)"')
+
+
+def not_admitted(text: str) -> str:
+    """The code with which an answer refuses whoever asks, whatever was asked (未获受理), or nothing.
+
+    A locked account, a token that is not believed, a budget used up: two such answers are alike word for word whether or not a wall
+    stands behind them, so neither proves anything. A refused signature is an answer: it is told of the message.
+    """
+    found = _AT_THE_DOOR.search(text)
+    return found[1] if found else ""
 
 
 def node_id(node_type: str, key: str) -> str:
@@ -182,6 +197,8 @@ class Judge:
             self.verdicts.crashes.append(f"{label}: {text[:300]}")
             return normalized(text, values)
         self.scan(label, actor.tenant, text)
+        if not self.heard(label, text):
+            return normalized(text, values)
         if must_equal is not None and normalized(text, values) != must_equal:
             self.verdicts.leaks.append(f"{label}: differs from what does not exist: {text[:300]}")
         if relation == "forged" and self._has_data(question, response.json()):
@@ -192,6 +209,13 @@ class Judge:
             # The role carries the duty, and the answer was judged: by its errors, its words, and the unchanged rows of others.
             self.verdicts.judged.add(f"{question.operation}.{question.field}")
         return normalized(text, values)
+
+    def heard(self, label: str, text: str) -> bool:
+        """Whether an answer says anything of what was asked (是否受理); one that does not is kept as unjudged."""
+        refusal = not_admitted(text)
+        if refusal:
+            self.verdicts.unheard.append(f"{label}: {refusal}")
+        return not refusal
 
     def scan(self, label: str, tenant: str, text: str) -> None:
         for word in self.world.foreign_canaries(tenant):
@@ -230,7 +254,9 @@ class Judge:
                 "first: $first", "first: $first, after: $after"
             )
             nothing = {slot: str(filler(self.world, code, "own", slot) or "") for slot in question.id_slots}
+            label = f"query.{question.field} as {role.value}@{subject} (foreign_cursor)"
             first = await stranger.raw(document, filled(question, nothing))
+            self.heard(f"{label}, of {code}", json.dumps(first))
             edges = ((first.get("data") or {}).get(question.field) or {}).get("edges") or []
             if not edges:
                 continue
@@ -239,6 +265,6 @@ class Judge:
             answer = await self.world.cast.actor(subject, role).raw(document, variables)
             self.verdicts.probes += 1
             self.verdicts.relations["foreign_cursor"] += 1
-            refused = json.dumps(answer).count("CURSOR_FOREIGN") or self._is_refused(json.dumps(answer))
-            if not refused:
+            said = json.dumps(answer)
+            if self.heard(label, said) and "CURSOR_FOREIGN" not in said and not self._is_refused(said):
                 self.verdicts.leaks.append(f"query.{question.field} as {role.value}@{subject}: took a foreign cursor")

@@ -11,7 +11,7 @@ from fenzhi.access.roles import Role
 from fenzhi.cli.flow.clearing import run_to_publication
 from fenzhi.cli.flow.client import Actor, Cast, StepRefused
 from fenzhi.cli.flow.onboarding import as_text
-from fenzhi.cli.probes.marked_source import FIRST, RARE
+from fenzhi.cli.probes.marked_source import FIRST, RARE, SECOND
 from fenzhi.cli.probes.world import canary
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.services.acts import Platform
@@ -203,9 +203,23 @@ async def leave_the_governed(cast: Cast, platform: Platform) -> None:
     }
     operator = cast.actor("operator", Role.OPERATOR_ADMIN)
     await operator.do("issuerRegister", "IssuerRegisterInput", issuer, "tokenIssuer { id }")
+    for prefix in (FIRST, SECOND):
+        await _register_a_client(cast, f"{prefix}0100")
     while await chain_waiting(platform):
         pass
     await anchor(platform)
+
+
+async def _register_a_client(cast: Cast, city: str) -> None:
+    """A program of the city's, with its canary, that nobody comes through."""
+    order = {
+        "issuer": ISSUER,
+        "clientName": f"{canary(city)}his",
+        "name": f"{canary(city)}医院信息系统",
+        "tenant": city,
+    }
+    system = cast.actor(city, Role.CITY_SYSTEM_ADMINISTRATOR)
+    await system.do("clientRegister", "ClientRegisterInput", order, "apiClient { id }")
 
 
 async def _file_and_return(cast: Cast, clerk: Actor, hospital: str) -> None:
