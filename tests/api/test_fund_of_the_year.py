@@ -350,6 +350,10 @@ async def test_the_clocks_of_a_month(world: World) -> None:
     assert {n["hospitalCode"] for n in mine} == {a}
     await world.work_off()
     assert len(await told(world, a, "DEADLINE_NEAR")) == 1, "its application was made before the second bell"
+    assert await open_month() == 4
+    await world.work_off()
+    for hospital in (a, pool.place.county_hospital):
+        assert len(await told(world, hospital, "DEADLINE_NEAR")) == 1, "a month opened again repeats no bell"
 
 
 async def test_a_wrong_payment_is_reversed_never_changed(world: World) -> None:

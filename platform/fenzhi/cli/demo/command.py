@@ -6,9 +6,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import httpx
 import typer
@@ -19,7 +19,6 @@ from fenzhi.access.development_issuer import development_key, issue_development_
 from fenzhi.access.roles import Role
 from fenzhi.cli.database_roles import DATABASE, drop_database
 from fenzhi.cli.demo import report, sources
-from fenzhi.cli.demo.outcome import Outcome
 from fenzhi.cli.demo.steps import Demonstration
 from fenzhi.cli.flow.client import Cast, TokenMaker
 from fenzhi.cli.servers import start_servers
@@ -30,6 +29,7 @@ from fenzhi.services.registry.accounts import development_account, tenants
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database
 
+T = TypeVar("T")
 OK, DOES_NOT_ADD_UP = 0, 1
 DEMONSTRATIONS = frozenset({"990000", "980000"})
 """Codes of the provinces that demonstrations make: no division has them."""
@@ -43,6 +43,14 @@ def demo(
     json_out: Annotated[Path | None, typer.Option("--json-out", help="Write the outcome as JSON to this file.")] = None,
     cases: Annotated[int, typer.Option("--cases", min=200, help="Lists of the invented province.")] = 21_000,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the invented province.")] = 1,
+    lists_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--lists-to",
+            help="Stop before lists are submitted; write them to this folder, one file a hospital, for fenzhi submit.",
+            file_okay=False,
+        ),
+    ] = None,
 ) -> int:
     """The whole flow, from an empty machine to published scorecards (全流程演示)."""
     console = Console(width=None if sys.stdout.isatty() else 110)
@@ -54,8 +62,14 @@ def demo(
 
     source = sources.claimed(data) if data is not None else sources.synthetic(cases, seed)
     status = _empty_platform(settings, source.plan.code, say)
+    if lists_to is not None:
+        asyncio.run(_demonstrate(settings, status, source, console, Demonstration.furnish))
+        files, lists = write_lists(source, lists_to)
+        say(f"已写出 {files} 家医院的 {lists:,} 份清单：{lists_to}", f"{lists:,} lists of {files} hospitals written")
+        report.tell_submitting(console, lists_to)
+        return OK
     try:
-        outcome = asyncio.run(_demonstrate(settings, status, source, console))
+        outcome = asyncio.run(_demonstrate(settings, status, source, console, Demonstration.run))
         outcome.wall_s = time.monotonic() - began
         report.tell(console, outcome, source.plan.notice, f"Fenzhi 分值 · {source.plan.name}")
         console.print(f"用时 {outcome.wall_s:.0f} 秒 [dim]seconds[/]")
@@ -116,9 +130,22 @@ def token_maker(settings: Settings, database: Database) -> TokenMaker:
     return make
 
 
+def write_lists(source: sources.DemoSource, folder: Path) -> tuple[int, int]:
+    """Write each hospital's lists to `folder`/CODE.ndjson (写出清单文件): how many files, how many lists."""
+    folder.mkdir(parents=True, exist_ok=True)
+    by_hospital = source.lists_by_hospital()
+    for code, lines in by_hospital.items():
+        (folder / f"{code}.ndjson").write_bytes(b"\n".join(lines) + b"\n")
+    return len(by_hospital), sum(map(len, by_hospital.values()))
+
+
 async def _demonstrate(
-    settings: Settings, status: PlatformStatus, source: sources.DemoSource, console: Console
-) -> Outcome:
+    settings: Settings,
+    status: PlatformStatus,
+    source: sources.DemoSource,
+    console: Console,
+    flow: Callable[[Demonstration], Awaitable[T]],
+) -> T:
     database = Database(status.app_dsn, pool_size=2, application="fenzhi-demo")
     try:
         limits = httpx.Limits(max_connections=16)
@@ -132,6 +159,6 @@ async def _demonstrate(
             )
             with Progress(*columns, console=console) as progress:
                 cast = Cast(http, token_maker(settings, database))
-                return await Demonstration(cast, source, progress).run()
+                return await flow(Demonstration(cast, source, progress))
     finally:
         await database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -114,6 +115,17 @@ def tell_next(console: Console, hospital: str, city: str, province: str) -> None
         "fenzhi down",
     ):
         console.print(f"  .venv/bin/{command}", highlight=False)
+
+
+def tell_submitting(console: Console, folder: Path) -> None:
+    """How to submit what was written (上报写出的清单)."""
+    console.print("\n[bold]平台仍在运行，可逐家上报 The platform is running; submit hospital by hospital:[/]")
+    console.print(
+        f"  for f in {folder}/*.ndjson; do .venv/bin/fenzhi submit $f --tenant $(basename $f .ndjson) --watch; done",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _yuan(fen: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,13 @@ class DemoSource:
     """The quarterly curve c1…c4 of the budget."""
     clears_year: bool = False
     """Whether the annual clearing follows the quarters."""
+
+    def lists_by_hospital(self) -> dict[str, list[bytes]]:
+        """Hospital code → its lists, one wire line each, in the order of the source (按机构归集清单)."""
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for code, line in self.lists():
+            found[code].append(line)
+        return found
 
 
 def synthetic(cases: int, seed: int) -> DemoSource:

@@ -53,6 +53,11 @@ class Demonstration:
 
     async def prepare(self) -> None:
         """Everything up to the judged lists (准备): tenants, policies, catalog, budgets, submission."""
+        await self.furnish()
+        await self._send_lists()
+
+    async def furnish(self) -> None:
+        """Everything a hospital finds before its first list (上报前的准备): tenants, policies, catalog, budgets."""
         plan = self.source.plan
         with self._step("开通租户、登记医院 tenants and hospitals"):
             await onboarding.open_tenants(self.cast, plan, is_sandbox=self.is_sandbox)
@@ -71,7 +76,6 @@ class Demonstration:
                 )
         with self._step("预算与预算点值 budget and budget point value"):
             await self._budgets()
-        await self._send_lists()
 
     async def settle(self) -> None:
         """Pre-settle the months, clear the quarters, publish the scorecards (结算与评价)."""
@@ -135,9 +139,7 @@ class Demonstration:
 
     async def _send_lists(self) -> None:
         """Each hospital submits its lists: a batch, streamed in parts, sealed, judged."""
-        by_hospital: dict[str, list[bytes]] = defaultdict(list)
-        for code, line in self.source.lists():
-            by_hospital[code].append(line)
+        by_hospital = self.source.lists_by_hospital()
         total = sum(map(len, by_hospital.values()))
         slots = asyncio.Semaphore(AT_ONCE)
         with self._step(f"上报结算清单 lists {total:,}", total) as advance:

@@ -71,6 +71,20 @@ async def tell_hospital(
         await announce(uow, [Notice(known[hospital_id], kind, subject_type, str(subject_id), facts)])
 
 
+async def tell_hospital_once(
+    uow: UnitOfWork, hospital_id: int, kind: EventKind, subject_type: str, subject_id: object, **facts: str
+) -> bool:
+    """Tell one hospital of the area what it was not told before in the same words (只通知一次); whether it was told now. Changes: as `announce`."""
+    known = await store.codes_of_hospitals(uow, [hospital_id])
+    if hospital_id not in known:
+        return False
+    tenant, subject = known[hospital_id], str(subject_id)
+    if await store.was_told(uow, tenant, kind.value, subject_type, subject, facts):
+        return False
+    await announce(uow, [Notice(tenant, kind, subject_type, subject, facts)])
+    return True
+
+
 async def tell_of_statements(uow: UnitOfWork, run: Row[Any], stage: str) -> None:
     """Tell the city, its counties and every hospital with a statement (结算单通知). `stage`: issued or published."""
     area = await store.own_area(uow)

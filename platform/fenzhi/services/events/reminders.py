@@ -13,7 +13,7 @@ from fenzhi.outbox.timers import set_timer
 from fenzhi.rules.events.kinds import EventKind
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.services.acts import Platform
-from fenzhi.services.events.notices import tell_hospital
+from fenzhi.services.events.notices import tell_hospital_once
 from fenzhi.services.jobs.execution import JobInHand
 from fenzhi.store.repositories import case_holds, deadlines, registry
 from fenzhi.store.session import BUSINESS_ZONE, UnitOfWork
@@ -70,34 +70,24 @@ async def _set(uow: UnitOfWork, name: str, payload: dict[str, str], hospital: Ro
 
 
 async def remind(_platform: Platform, job: JobInHand) -> None:
-    """Tell a hospital that a clock of its runs out soon, unless it was met meanwhile (期限临近通知). Changes: tenant_event, job."""
+    """Tell a hospital once that a clock of its runs out soon, unless it was met meanwhile (期限临近通知). Changes: tenant_event, job.
+
+    A month opened again sets its timers again; a last day that moved is told anew.
+    """
     result: dict[str, Any] = {"told": False}
     async with job.finishing(result) as uow:
         if "hold" in job.payload:
             hold = await case_holds.hold_by_id(uow, uuid.UUID(str(job.payload["hold"])))
             if hold is not None and not (hold.corrected_by or hold.released_at):
-                due = hold.due_on.isoformat()
-                await tell_hospital(
-                    uow,
-                    hold.hospital_id,
-                    EventKind.DEADLINE_NEAR,
-                    "CaseHold",
-                    hold.hold_id,
-                    clock="correction",
-                    ends=due,
-                )
-                result["told"] = True
+                result["told"] = await _tell(uow, hold.hospital_id, "CaseHold", hold.hold_id, "correction", hold.due_on)
         else:
             clock = await deadlines.deadline_by_id(uow, uuid.UUID(str(job.payload["deadline"])))
             if clock is not None and clock.done_on is None and clock.ends is not None:
-                ends = clock.ends.isoformat()
-                await tell_hospital(
-                    uow,
-                    clock.hospital_id,
-                    EventKind.DEADLINE_NEAR,
-                    "Deadline",
-                    clock.deadline_id,
-                    clock=clock.clock,
-                    ends=ends,
+                result["told"] = await _tell(
+                    uow, clock.hospital_id, "Deadline", clock.deadline_id, clock.clock, clock.ends
                 )
-                result["told"] = True
+
+
+async def _tell(uow: UnitOfWork, hospital_id: int, subject_type: str, key: uuid.UUID, clock: str, ends: date) -> bool:
+    facts = {"clock": clock, "ends": ends.isoformat()}
+    return await tell_hospital_once(uow, hospital_id, EventKind.DEADLINE_NEAR, subject_type, key, **facts)

@@ -78,6 +78,26 @@ async def events_after(uow: UnitOfWork, seq: int, limit: int, kinds: Sequence[st
     return await uow.rows(query.order_by(tenant_event.c.seq).limit(limit))
 
 
+async def was_told(
+    uow: UnitOfWork, tenant: str, kind: str, subject_type: str, subject_id: str, facts: Mapping[str, str]
+) -> bool:
+    """Whether a tenant of the area was told exactly this; until the transaction ends nobody else who asks gets an answer."""
+    name = "\x1f".join(("tell", tenant, kind, subject_type, subject_id))
+    await uow.scalar(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+    c = tenant_event.c
+    found = await uow.first(
+        select(c.seq).where(
+            c.area_id == uow.scope.area,
+            c.tenant == tenant,
+            c.kind == kind,
+            c.subject_type == subject_type,
+            c.subject_id == subject_id,
+            c.facts == dict(facts),
+        )
+    )
+    return found is not None
+
+
 async def codes_of_hospitals(uow: UnitOfWork, hospital_ids: Sequence[int]) -> dict[int, str]:
     """Codes of hospitals of the area by id."""
     c = hospital.c
