@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fenzhi.cli.main import main
+from fenzhi.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -55,11 +55,11 @@ def submit(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sub
 
     monkeypatch.setattr(command, "_signed_in", signed_in)
 
-    async def submitted(file: Path, *, watch: bool = True, annotated: Path | None = None) -> command.Outcome:
+    async def submitted(file: Path, *, watch: bool = True, **wanted: Path) -> command.Outcome:
         kind = command._TYPES[file.suffix]
         begun = command.Submission(place.hospital, str(file), command._sha256(file), "PARTIAL")
         console = Console(file=io.StringIO())
-        return await command._submit(Settings(), file, kind, begun, watch, "", annotated, console, True)
+        return await command._submit(Settings(), file, kind, begun, command.Wanted(watch, **wanted), "", console, True)
 
     return submitted
 
@@ -142,6 +142,53 @@ async def test_exit_codes_say_how_it_went_and_the_workbook_comes_back(
     assert outcome.exit_code() == 2
     book = openpyxl.load_workbook(outcome.annotated)
     assert book["清单"]["C2"].fill.fgColor.rgb == "FFFFC7CE"  # Another hospital's list.
+
+
+async def test_every_rule_that_spoke_says_where_what_to_do_and_at_what_price(
+    place: Place, submit: Submit, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "half.ndjson", [place.listed("D1"), place.listed("D2", acct_pay="1.00")])
+    outcome = await submit(file, verdicts=tmp_path / "verdicts.ndjson")
+    every = [json.loads(line) for line in (tmp_path / "verdicts.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert [(one["row"], one["code"]) for one in every if one["severity"] == "error"] == [(2, "PAYERS_NOT_TOTAL")]
+    assert {line["code"]: line["example"]["row"] for line in outcome.verdicts} == {
+        one["code"]: one["row"] for one in reversed(every)
+    }
+    told = io.StringIO()
+    outcome.verdicts_file = ""
+    command._tell(Console(file=told, soft_wrap=True), outcome, True)
+    lines = [line.strip() for line in told.getvalue().splitlines()]
+    place_of = next(n for n, line in enumerate(lines) if "PAYERS_NOT_TOTAL" in line)
+    assert lines[place_of] == "✗ Q08 PAYERS_NOT_TOTAL：1 行 rows"
+    assert lines[place_of + 1].startswith("第 2 行 D2：基金、个人账户与现金合计 ")
+    assert lines[place_of + 2].startswith("→ ")
+    assert lines[place_of + 3].startswith("价格：")
+    known = {"points": "12.5000", "totalCostFen": "123456", "basicFundFen": "100", "reasonCode": None}
+    unpriced = {
+        "totalCostFen": None,
+        "basicFundFen": None,
+        "reasonCode": "X",
+        "reason": "没有预算点值。",
+        "reasonEn": "None.",
+    }
+    assert command._price(known).startswith("价格：12.5000 分，医疗总费用口径 1234.56 元，统筹基金口径 1.00 元 ")
+    assert command._price(known | unpriced).startswith("价格：12.5000 分，没有预算点值。 ")
+    assert command._price(known | unpriced | {"points": None}).startswith("价格：没有预算点值。 ")
+    assert lines[-1].startswith("curl -H") and lines[-1].endswith(f"/v1/batches/{outcome.batch}/verdicts.ndjson")
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def pressed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("FENZHI_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(command, "_submit", pressed)
+    lists = tmp_path / "lists.ndjson"
+    lists.write_bytes(b"{}\n")
+    assert run(["submit", str(lists), "--tenant", "H1"]) == 130
+    assert "已中断；再次执行同一命令，从中断处继续。" in capsys.readouterr().err
 
 
 async def test_a_file_that_is_refused_leaves_no_open_batch(place: Place, submit: Submit, tmp_path: Path) -> None:

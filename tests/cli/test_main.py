@@ -12,7 +12,7 @@ import httpx
 import pytest
 import typer
 
-from fenzhi.cli import main
+from fenzhi.cli import entry, main
 from fenzhi.rules.refusals import Conflict, DataRefused, FenzhiError, InvariantBroken, Refusal
 
 
@@ -120,3 +120,15 @@ def test_a_measurement_is_called_with_its_size_and_printed(
     monkeypatch.setitem(sys.modules, "fenzhi.cli.bench_clearing", module)
     assert main.run(["bench", "clearing", "--cases", "7", "--seed", "3", "--areas", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"cases": 7, "seed": 3, "areas": 2}
+
+
+def test_ctrl_c_before_the_command_was_read_in_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(_arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "run", pressed)
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")

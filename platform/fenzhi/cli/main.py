@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
@@ -422,13 +421,8 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def main() -> None:
-    """The console entry (入口): every failure becomes a sentence in both languages and an exit code."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
-    """Run one command line (执行); return its exit code."""
+    """Run one command line (执行); return its exit code: every failure becomes a sentence in both languages."""
     try:
         outcome = app(args=arguments, prog_name="fenzhi", standalone_mode=False)
         return outcome if isinstance(outcome, int) and not isinstance(outcome, bool) else OK

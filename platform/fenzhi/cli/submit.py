@@ -22,18 +22,19 @@ import httpx
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fenzhi.access.roles import Role
 from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Actor, StepRefused, fresh_key
 from fenzhi.cli.servers import write_private
 from fenzhi.cli.status import running_status
+from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import DataRefused, Refusal
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database
 
-OK, PARTLY, REFUSED = 0, 1, 2
+OK, PARTLY, REFUSED, BROKEN_OFF = 0, 1, 2, 130
 PART_BYTES = 4 << 20
 TABLE_MOST = 16 << 20
 """Bytes of a workbook or CSV file, compressed on the way (表格文件字节上限)."""
@@ -49,6 +50,14 @@ query($id: ID!) { batch(id: $id) { id state parts uploadPath annotatedPath verdi
   counts { rows accepted refused superseding warnings refusedByCode { code rows } }
   verdictSummary { rule code severity times rows } } }
 """
+_EXAMPLES = """
+query($id: ID!, $severity: VerdictSeverity!, $after: String) { batch(id: $id) {
+  verdicts(first: 100, after: $after, severity: $severity) { pageInfo { hasNextPage endCursor } nodes {
+    row setlId code path saw message messageEn remedy remedyEn
+    price { points totalCostFen basicFundFen reasonCode reason reasonEn } } } } }
+"""
+_PAGES_MOST = 10
+"""Pages of findings looked through for an example of each code (查找样例的页数上限)."""
 
 
 @dataclass
@@ -71,6 +80,15 @@ class Submission:
         return hashlib.sha256(said.encode()).hexdigest()[:32] + ".json"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants to see of a submission (所需结果)."""
+
+    watch: bool = True
+    annotated: Path | None = None
+    verdicts: Path | None = None
+
+
 @dataclass
 class Outcome:
     """What became of a file (上报结果)."""
@@ -84,7 +102,11 @@ class Outcome:
     seconds: float
     counts: dict[str, Any] | None = None
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    """By rule and code; `example` is the first finding of the code, with its remedy and price."""
     annotated: str = ""
+    verdicts_file: str = ""
+    verdicts_command: str = ""
+    """Fetches every finding of the batch (取得全部结论)."""
 
     def exit_code(self) -> int:
         """0 all accepted, or only sealed; 1 some refused; 2 nothing accepted."""
@@ -102,11 +124,14 @@ def submit(
     annotated: Annotated[
         Path | None, typer.Option("--annotated", help="Write your workbook with its findings here; with --watch.")
     ] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option("--verdicts", help="Write every finding here, one JSON a line; with --watch.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
 ) -> int:
     """Submit a file of settlement lists (上报清单文件). Ctrl-C at any moment: the same command goes on.
 
-    Exit codes: 0 all accepted (or sealed, without --watch), 1 some refused, 2 refused, 3 not reached.
+    Exit codes: 0 all accepted (or sealed, without --watch), 1 some refused, 2 refused, 3 not reached, 130 broken off by Ctrl-C.
     """
     media_type = _TYPES.get(file.suffix.lower())
     if media_type is None:
@@ -117,7 +142,14 @@ def submit(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     mode = "ATOMIC" if atomic else "PARTIAL"
     begun = Submission(tenant, str(file), _sha256(file), mode)
-    outcome = asyncio.run(_submit(settings, file, media_type, begun, watch, label, annotated, console, as_json))
+    wanted = Wanted(watch, annotated, verdicts)
+    try:
+        outcome = asyncio.run(_submit(settings, file, media_type, begun, wanted, label, console, as_json))
+    except KeyboardInterrupt:
+        console.print(
+            "已中断；再次执行同一命令，从中断处继续。 [dim]Broken off; the same command goes on from there.[/dim]"
+        )
+        return BROKEN_OFF
     if as_json:
         print(json.dumps(asdict(outcome), ensure_ascii=False, indent=2))
     else:
@@ -170,9 +202,8 @@ async def _submit(
     file: Path,
     media_type: str,
     begun: Submission,
-    watch: bool,
+    wanted: Wanted,
     label: str,
-    annotated: Path | None,
     console: Console,
     as_json: bool,
 ) -> Outcome:
@@ -183,20 +214,22 @@ async def _submit(
     if note.exists():
         begun = Submission(**json.loads(note.read_text(encoding="utf-8")))
     write_private(note, json.dumps(asdict(begun)))
-    columns = (TextColumn("{task.description}"), BarColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
     quiet = as_json or not console.is_terminal
     async with _signed_in(settings, begun.tenant) as actor:
         with Progress(*columns, console=console, disable=quiet, transient=True) as progress:
             found = await _opened(actor, begun, note, label)
             outcome = Outcome(found["id"], found["state"], 0, 0, 0, 0)
             if found["state"] == "OPEN":
-                task = progress.add_task("上传 upload", total=file.stat().st_size)
+                size = file.stat().st_size
+                task = progress.add_task("上传 upload", total=size, said="")
                 for number, content in enumerate(parts_of(file, media_type), start=1):
                     outcome.parts = number
                     sent = await _send(actor, found["uploadPath"], number, content, media_type, begun, note)
                     outcome.resumed_parts += sent == 0
                     outcome.bytes_sent += sent
                     progress.advance(task, len(content))
+                    progress.update(task, said=_megabytes(progress.tasks[0].completed, size))
                 order = {"idempotencyKey": begun.seal_key, "batch": begun.batch, "parts": outcome.parts}
                 await actor.do("batchSeal", "BatchSealInput", order, "batch { id job { id } }")
             else:
@@ -204,13 +237,24 @@ async def _submit(
             found = (await actor.ask(_STATE, {"id": begun.batch}))["batch"]
             begun.job = found["job"]["id"] if found["job"] else ""
             write_private(note, json.dumps(asdict(begun)))
-            if watch and begun.job:
-                task = progress.add_task("校验 judging", total=None)
-                await actor.wait(begun.job, lambda done, total: progress.update(task, completed=done, total=total))
+            if wanted.watch and begun.job:
+                task = progress.add_task("校验 judging", total=None, said="")
+
+                def judged(done: int, total: int) -> None:
+                    said = f"{done}/{total} 分片 parts" if total else ""
+                    progress.update(task, completed=done, total=total or None, said=said)
+
+                await actor.wait(begun.job, judged)
                 found = (await actor.ask(_STATE, {"id": begun.batch}))["batch"]
                 outcome.counts, outcome.verdicts = found["counts"], found["verdictSummary"]
-                if annotated is not None:
-                    outcome.annotated = await _annotated(actor, found["annotatedPath"], annotated)
+                await _add_examples(actor, begun.batch, outcome.verdicts)
+                token = f"fenzhi token --tenant {actor.tenant} --role {actor.role}"
+                url = f"{actor.http.base_url}".rstrip("/") + found["verdictsPath"]
+                outcome.verdicts_command = f'curl -H "Authorization: Bearer $({token})" {url}'
+                if wanted.annotated is not None:
+                    outcome.annotated = await _fetched(actor, found["annotatedPath"], wanted.annotated)
+                if wanted.verdicts is not None:
+                    outcome.verdicts_file = await _fetched(actor, found["verdictsPath"], wanted.verdicts)
                 note.unlink(missing_ok=True)
     outcome.state = found["state"]
     outcome.seconds = round(time.monotonic() - began, 2)
@@ -281,12 +325,32 @@ def _part_refused(answer: httpx.Response) -> StepRefused | DataRefused:
     return StepRefused(f"文件被拒绝：{zh}", f"The file was refused: {en}", code=code, hint=hint)
 
 
-async def _annotated(actor: Actor, path: str, target: Path) -> str:
+async def _add_examples(actor: Actor, batch: str, verdicts: list[dict[str, Any]]) -> None:
+    """Give each line of the summary the first finding of its code, as far as some pages show it (样例)."""
+    for severity in ("ERROR", "WARNING"):
+        lacking = {line["code"]: line for line in verdicts if line["severity"] == severity}
+        after, pages = None, 0
+        while lacking and pages < _PAGES_MOST:
+            asked = {"id": batch, "severity": severity, "after": after}
+            page = (await actor.ask(_EXAMPLES, asked))["batch"]["verdicts"]
+            for found in page["nodes"]:
+                if line := lacking.pop(found["code"], None):
+                    line["example"] = found
+            after, pages = page["pageInfo"]["endCursor"], pages + 1
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+
+
+async def _fetched(actor: Actor, path: str, target: Path) -> str:
     answer = await actor.send("GET", path)
     if answer.status_code != 200:
         raise _part_refused(answer)
     target.write_bytes(answer.content)
     return str(target)
+
+
+def _megabytes(done: float, total: int) -> str:
+    return f"{done / 1e6:,.1f}/{total / 1e6:,.1f} MB"
 
 
 def _tell(console: Console, outcome: Outcome, watch: bool) -> None:
@@ -298,13 +362,51 @@ def _tell(console: Console, outcome: Outcome, watch: bool) -> None:
         if not watch:
             console.print("已封存，待校验；同一命令加 --watch 查看结果 [dim]sealed; the same command with --watch shows its verdicts[/dim]")  # fmt: skip
         return
-    per_s = round(counts["rows"] / outcome.seconds) if outcome.seconds else 0
+    took = f"{outcome.seconds} s"
+    if outcome.seconds and not outcome.resumed_parts:
+        took += f", {round(counts['rows'] / outcome.seconds)}/s"
     console.print(
         f"共 {counts['rows']} 份，受理 {counts['accepted']}，不受理 {counts['refused']}，更正 {counts['superseding']}，"
-        f"提示 {counts['warnings']} [dim]rows, accepted, refused, superseding, warnings; {outcome.seconds} s, {per_s}/s[/dim]"
+        f"提示 {counts['warnings']} [dim]rows, accepted, refused, superseding, warnings; {took}[/dim]"
     )
-    for line in outcome.verdicts:
-        mark = "[red]✗[/red]" if line["severity"] == "ERROR" else "[yellow]·[/yellow]"
-        console.print(f"  {mark} {line['rule']} {escape(line['code'])}：{line['rows']} 行 [dim]rows[/dim]")
+    for line in sorted(outcome.verdicts, key=lambda line: str(line["severity"])):
+        _tell_finding(console, line)
     if outcome.annotated:
         console.print(f"批注原表已写入 {escape(outcome.annotated)} [dim]annotated[/dim]")
+    if outcome.verdicts_file:
+        console.print(f"全部结论已写入 {escape(outcome.verdicts_file)} [dim]every finding[/dim]")
+    elif counts["refused"]:
+        console.print("逐条结论及价格 [dim]every finding with its price:[/dim]")
+        console.print(f"  {outcome.verdicts_command}", markup=False)
+
+
+def _tell_finding(console: Console, line: dict[str, Any]) -> None:
+    """A rule that spoke (一条结论): how many rows, the first of them in words, what to do, and for an error its price."""
+    mark = "[red]✗[/red]" if line["severity"] == "ERROR" else "[yellow]·[/yellow]"
+    console.print(f"  {mark} {line['rule']} {escape(line['code'])}：{line['rows']} 行 [dim]rows[/dim]")
+    found = line.get("example")
+    if found is None:
+        return
+    place = f"第 {found['row']} 行 {found['setlId']}".rstrip()
+    console.print(f"      {escape(place)}：{escape(found['message'])} [dim]{escape(found['messageEn'])}[/dim]")
+    console.print(f"      → {escape(found['remedy'])} [dim]{escape(found['remedyEn'])}[/dim]")
+    if line["severity"] == "ERROR":
+        console.print(f"      {_price(found['price'])}")
+
+
+def _price(price: dict[str, Any]) -> str:
+    """What can be said of a price (价格), and why not the rest."""
+    zh, en = [], []
+    if price["points"] is not None:
+        zh, en = [f"{price['points']} 分"], ["points"]
+    for name, meant_zh, meant_en in (
+        ("totalCostFen", "医疗总费用口径", "yuan of total cost"),
+        ("basicFundFen", "统筹基金口径", "yuan of the basic fund"),
+    ):
+        if price[name] is not None:
+            zh.append(f"{meant_zh} {yuan_from_fen(int(price[name]))} 元")
+            en.append(meant_en)
+    if price["reasonCode"]:
+        zh.append(price["reason"])
+        en.append(price["reasonEn"])
+    return f"价格：{escape('，'.join(zh))} [dim]price: {escape(', '.join(en))}[/dim]"
