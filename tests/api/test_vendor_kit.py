@@ -18,6 +18,7 @@ import pytest_asyncio
 from builders.served import served
 from builders.submission_place import Place, open_place
 from builders.world import World
+from fenzhi.cli.synthetic.province import synthetic_province
 
 KIT = Path(__file__).parents[2] / "docs/integrate/samples"
 
@@ -48,6 +49,38 @@ async def test_the_faulty_lists_get_exactly_their_verdicts(place: Place) -> None
             found.setdefault(one["setlId"], []).append([one["rule"], one["code"], one["path"]])
     assert found == {row["setl_id"]: row["errors"] for row in wanted}
     assert all(row["zh"] and row["en"] for row in wanted)
+
+
+def test_a_demonstration_knows_the_codes_of_the_kit() -> None:
+    """The page tells to try the kit on `fenzhi demo`: what is good on a sandbox with the national tables is good there."""
+    plan = synthetic_province(1)
+    diagnoses = {one.code: one.is_gray for one in plan.diagnoses}
+    procedures = {one.code for one in plan.procedures}
+    good = [json.loads(line) for line in (KIT / "good.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert len(good) == 20
+    assert [diagnoses.get(row["diag_code"]) for one in good for row in one["diseinfo"]].count(False) == 24
+    assert {row["oprn_oprt_code"] for one in good for row in one.get("oprninfo", ())} <= procedures
+    faulty = {row["setl_id"]: row for row in map(json.loads, (KIT / "faulty.ndjson").open(encoding="utf-8"))}
+    assert diagnoses[faulty["SAMPLE-103"]["diseinfo"][0]["diag_code"]] is True
+    assert faulty["SAMPLE-102"]["diseinfo"][0]["diag_code"] not in diagnoses
+
+
+async def test_the_pages_commands_do_what_it_says(place: Place, address: str, tmp_path: Path) -> None:
+    page = (KIT.parent / "README.md").read_text(encoding="utf-8")
+    block = page.split("**上报** Submit:")[1].split("```")[1].removeprefix("sh\n").replace("python3", sys.executable)
+    (tmp_path / "docs").symlink_to(KIT.parents[1])
+    token = (await place.submitter()).http.headers["authorization"].removeprefix("Bearer ")
+    environment = {**os.environ, "FENZHI_URL": address, "FENZHI_TOKEN": token, "no_proxy": "*"}
+    # The two tests above took the kit's own ids.
+    script = f"HOSPITAL={place.hospital} AREA={place.city}; set -e\n" + block.replace(
+        " > $f", " | sed s/SAMPLE-/PAGE-/ > $f"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith('{"rows"')]
+    assert told == ['{"rows": 20, "accepted": 20, "refused": 0}', '{"rows": 12, "accepted": 0, "refused": 12}']
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

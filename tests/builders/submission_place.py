@@ -37,7 +37,15 @@ query($first: Int!, $filter: CaseFilter) { cases(first: $first, filter: $filter)
   id setlId version supersededBy hospitalCode insurance poolScope settlementMonth totalFen basicFundFen otherFundsFen
   accountFen cashFen diagnoses procedures losDays } pageInfo { hasNextPage endCursor } } }
 """
-DIAGNOSES = {"I63.900": False, "I10.x00x002": False, "J18.900": False, "I64.x00": True}
+DIAGNOSES = {
+    "I63.900": False,
+    "I10.x00x002": False,
+    "J18.900": False,
+    "I64.x00": True,
+    # Of the vendor kit:
+    "E11.900": False,
+    "R42.x00": True,
+}
 PROCEDURES = {"88.4101": ("diagnostic", False), "99.1000": ("therapeutic", False), "36.0600": ("surgical", False)}
 GROUPS = (
     ("I63.9:", "I63.9", 4, "", "core", None, Decimal("950.0")),

@@ -3,10 +3,12 @@
 Environment: FENZHI_URL, FENZHI_TOKEN. Usage: python submit.py lists.ndjson
 """
 
+import hashlib
 import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -19,8 +21,11 @@ def send(method, path, body, content_type):
     request = urllib.request.Request(URL + path, body, method=method)
     request.add_header("Authorization", "Bearer " + TOKEN)
     request.add_header("Content-Type", content_type)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as refused:
+        raise SystemExit(f"{refused.code} {refused.read().decode()}") from None
 
 
 def ask(query, variables):
@@ -35,17 +40,19 @@ def ask(query, variables):
 
 
 def main(path):
-    # One key for the whole upload: send it again after a broken connection and nothing happens twice.
-    key = str(uuid.uuid5(uuid.NAMESPACE_URL, path + TOKEN[-16:] + str(Path(path).stat().st_mtime_ns)))
+    content = Path(path).read_bytes()
+    # One key for one content: send the file again, after a broken connection or by mistake, and nothing happens twice.
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, hashlib.sha256(content).hexdigest()))
     created = ask(
-        "mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id uploadPath } userErrors { code message } } }",
+        "mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id state uploadPath } userErrors { code message } } }",
         {"i": {"idempotencyKey": "create-" + key, "purpose": "LISTS", "mode": "PARTIAL"}},
     )["batch"]
-    send("PUT", created["uploadPath"] + "1", Path(path).read_bytes(), "application/x-ndjson")
-    ask(
-        "mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }",
-        {"i": {"idempotencyKey": "seal-" + key, "batch": created["id"], "parts": 1}},
-    )
+    if created["state"] == "OPEN":
+        send("PUT", created["uploadPath"] + "1", content, "application/x-ndjson")
+        ask(
+            "mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }",
+            {"i": {"idempotencyKey": "seal-" + key, "batch": created["id"], "parts": 1}},
+        )
     counts = "query($id: ID!) { batch(id: $id) { state counts { rows accepted refused } } }"
     for _ in range(600):
         found = ask(counts, {"id": created["id"]})

@@ -3,17 +3,22 @@
 # Environment: FENZHI_URL, FENZHI_TOKEN. Usage: sh submit.sh lists.ndjson
 set -eu
 KEY=$(date +%s)-$$
+send() { curl -sS --fail-with-body -H "Authorization: Bearer $FENZHI_TOKEN" "$@"; }
+stop() { printf '%s\n' "$ANSWER" >&2; exit 1; }
 ask() {
-  curl -sS --fail-with-body "$FENZHI_URL/graphql" -H "Authorization: Bearer $FENZHI_TOKEN" -H 'Content-Type: application/json' -d "$1"
+  ANSWER=$(send "$FENZHI_URL/graphql" -H 'Content-Type: application/json' -d "$1") || stop
+  if printf '%s' "$ANSWER" | grep -Eq '"errors": *\[|"userErrors": *\[ *\{'; then stop; fi
 }
-field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
-BATCH=$(ask '{"query":"mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id } userErrors { code } } }","variables":{"i":{"idempotencyKey":"create-'"$KEY"'","purpose":"LISTS","mode":"PARTIAL"}}}' | field id)
-curl -sS --fail-with-body -X PUT --data-binary "@$1" "$FENZHI_URL/v1/batches/$BATCH/parts/1" -H "Authorization: Bearer $FENZHI_TOKEN" -H 'Content-Type: application/x-ndjson' >/dev/null
-ask '{"query":"mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code } } }","variables":{"i":{"idempotencyKey":"seal-'"$KEY"'","batch":"'"$BATCH"'","parts":1}}}' >/dev/null
+field() { printf '%s' "$ANSWER" | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+ask '{"query":"mutation($i: BatchCreateInput!) { batchCreate(input: $i) { batch { id } userErrors { code message } } }","variables":{"i":{"idempotencyKey":"create-'"$KEY"'","purpose":"LISTS","mode":"PARTIAL"}}}'
+BATCH=$(field id)
+ANSWER=$(send -X PUT --data-binary "@$1" "$FENZHI_URL/v1/batches/$BATCH/parts/1" -H 'Content-Type: application/x-ndjson') || stop
+ask '{"query":"mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }","variables":{"i":{"idempotencyKey":"seal-'"$KEY"'","batch":"'"$BATCH"'","parts":1}}}'
 STATE=SEALED
 while [ "$STATE" = SEALED ]; do
   sleep 1
-  STATE=$(ask '{"query":"query($id: ID!) { batch(id: $id) { state } }","variables":{"id":"'"$BATCH"'"}}' | field state)
+  ask '{"query":"query($id: ID!) { batch(id: $id) { state } }","variables":{"id":"'"$BATCH"'"}}'
+  STATE=$(field state)
 done
 echo "$STATE"
-curl -sS --fail-with-body "$FENZHI_URL/v1/batches/$BATCH/verdicts.ndjson" -H "Authorization: Bearer $FENZHI_TOKEN"
+send "$FENZHI_URL/v1/batches/$BATCH/verdicts.ndjson"

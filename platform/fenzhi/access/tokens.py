@@ -34,7 +34,8 @@ class Unauthenticated(FenzhiError):
     http_status = 401
 
     def __init__(self, reason: str) -> None:
-        super().__init__("未提供有效的访问令牌。", "No valid access token.")
+        hint = "令牌缺失、无效或已过期，请重新取得 / missing, not valid or expired: get a new one"
+        super().__init__("未提供有效的访问令牌。", "No valid access token.", hint=hint)
         self.reason = reason
 
 

@@ -150,7 +150,10 @@ async def forget_failures(platform: Platform) -> None:
         await uow.execute(text("delete from sign_in_failure"))
 
 
-_REFUSAL = '{"error":{"code":"UNAUTHENTICATED","message":"未提供有效的访问令牌。","messageEn":"No valid access token.","hint":"",}}'
+_REFUSAL = (
+    '{"error":{"code":"UNAUTHENTICATED","message":"未提供有效的访问令牌。","messageEn":"No valid access token.",'
+    '"hint":"令牌缺失、无效或已过期，请重新取得 / missing, not valid or expired: get a new one",}}'
+)
 
 
 def judge(tally: Tally, target: str, name: str, answer: httpx.Response) -> None:
