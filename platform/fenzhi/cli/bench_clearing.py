@@ -30,11 +30,11 @@ from fenzhi.cli.bench_stored_year import (
     stored_mb,
 )
 from fenzhi.cli.bench_submission import set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import clearing, fund
 from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.server_home import free_port
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.tokens import token_maker
 from fenzhi.cli.up import WORKER_COMMAND, child_environment
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings

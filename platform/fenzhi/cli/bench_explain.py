@@ -17,11 +17,11 @@ import httpx
 from fenzhi.access.roles import Role
 from fenzhi.cli.bench_stored_year import ProcessWatch, bench_platform, bench_province, percentiles, store_pool
 from fenzhi.cli.bench_submission import set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import catalog
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.synthetic.plan import ProvincePlan
+from fenzhi.cli.tokens import token_maker
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database

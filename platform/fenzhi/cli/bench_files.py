@@ -25,7 +25,6 @@ import httpx
 
 from fenzhi.access.roles import Role
 from fenzhi.cli.bench_submission import cpu_seconds, set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import submission
 from fenzhi.cli.flow.client import JOB, Actor, Cast, StepRefused
 from fenzhi.cli.process_memory import peak_memory
@@ -34,6 +33,7 @@ from fenzhi.cli.synthetic.full_lists import full_lines
 from fenzhi.cli.synthetic.lists import settlement_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
+from fenzhi.cli.tokens import token_maker
 from fenzhi.cli.up import start_detached, stop_platform
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings

@@ -32,10 +32,10 @@ from fenzhi.cli.bench_stored_year import (
     store_pools,
 )
 from fenzhi.cli.bench_submission import set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import fund
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.tokens import token_maker
 from fenzhi.engine.engine import Engine
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.services.clearing.compute import stored_cases

@@ -23,7 +23,6 @@ import msgspec
 
 from fenzhi.access.roles import Role
 from fenzhi.cli.bench_submission import cpu_seconds, set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.process_memory import peak_memory
 from fenzhi.cli.status import PlatformStatus
@@ -31,6 +30,7 @@ from fenzhi.cli.synthetic.full_lists import full, national_input
 from fenzhi.cli.synthetic.lists import settlement_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
+from fenzhi.cli.tokens import token_maker
 from fenzhi.cli.up import start_detached, stop_platform
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database

@@ -33,11 +33,11 @@ from fenzhi.cli.bench_stored_year import (
     stored_mb,
 )
 from fenzhi.cli.bench_submission import set_up
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import fund
 from fenzhi.cli.flow.client import Actor, Cast
 from fenzhi.cli.status import PlatformStatus
 from fenzhi.cli.synthetic.plan import ProvincePlan
+from fenzhi.cli.tokens import token_maker
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database

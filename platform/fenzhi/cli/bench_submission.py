@@ -27,7 +27,6 @@ import psutil
 from fenzhi.access.roles import Role
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.cli.backup.take import embedded_administrator
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow import catalog, onboarding, submission
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.process_memory import peak_memory
@@ -36,6 +35,7 @@ from fenzhi.cli.synthetic.full_lists import full_lines
 from fenzhi.cli.synthetic.lists import history, settlement_lists
 from fenzhi.cli.synthetic.plan import ProvincePlan
 from fenzhi.cli.synthetic.province import synthetic_province
+from fenzhi.cli.tokens import token_maker
 from fenzhi.cli.up import start_detached, stop_platform
 from fenzhi.rules.refusals import InvariantBroken
 from fenzhi.settings import Settings

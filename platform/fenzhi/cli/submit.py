@@ -25,10 +25,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fenzhi.access.roles import Role
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Actor, StepRefused, fresh_key
 from fenzhi.cli.servers import write_private
 from fenzhi.cli.status import running_status
+from fenzhi.cli.tokens import token_maker
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import DataRefused, Refusal
 from fenzhi.settings import Settings
@@ -229,7 +229,7 @@ async def _submit(
                     outcome.resumed_parts += sent == 0
                     outcome.bytes_sent += sent
                     progress.advance(task, len(content))
-                    progress.update(task, said=_megabytes(progress.tasks[0].completed, size))
+                    progress.update(task, said=_of(progress.tasks[0].completed, size))
                 order = {"idempotencyKey": begun.seal_key, "batch": begun.batch, "parts": outcome.parts}
                 await actor.do("batchSeal", "BatchSealInput", order, "batch { id job { id } }")
             else:
@@ -349,8 +349,8 @@ async def _fetched(actor: Actor, path: str, target: Path) -> str:
     return str(target)
 
 
-def _megabytes(done: float, total: int) -> str:
-    return f"{done / 1e6:,.1f}/{total / 1e6:,.1f} MB"
+def _of(done: float, total: int) -> str:
+    return f"{done / 1e6:,.1f}/{total / 1e6:,.1f} MB" if total > 1e6 else f"{done / 1e3:,.0f}/{total / 1e3:,.0f} kB"
 
 
 def _tell(console: Console, outcome: Outcome, watch: bool) -> None:
@@ -375,7 +375,7 @@ def _tell(console: Console, outcome: Outcome, watch: bool) -> None:
         console.print(f"批注原表已写入 {escape(outcome.annotated)} [dim]annotated[/dim]")
     if outcome.verdicts_file:
         console.print(f"全部结论已写入 {escape(outcome.verdicts_file)} [dim]every finding[/dim]")
-    elif counts["refused"]:
+    elif counts["refused"] and not outcome.annotated:
         console.print("逐条结论及价格 [dim]every finding with its price:[/dim]")
         console.print(f"  {outcome.verdicts_command}", markup=False)
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from fenzhi.access.development_issuer import IssuedToken, development_key, issue_development_token
 from fenzhi.access.roles import KIND_OF_ROLE, Role
 from fenzhi.cli.status import running_status
 from fenzhi.rules.refusals import Conflict, DataRefused, Refusal
 from fenzhi.settings import Settings
+
+if TYPE_CHECKING:
+    from fenzhi.store.session import Database
+
+TokenMaker = Callable[[str, Role], Awaitable[str]]
+"""Makes a token for a tenant and a role (令牌签发)."""
 
 
 def development_token(settings: Settings, *, tenant: str, role: str, has_second_factor: bool = True) -> IssuedToken:
@@ -31,6 +39,19 @@ def development_token(settings: Settings, *, tenant: str, role: str, has_second_
     return issue_development_token(
         key, subject, tenant, role, epoch, audience=settings.jwt_audience, has_second_factor=has_second_factor
     )
+
+
+def token_maker(settings: Settings, database: Database) -> TokenMaker:
+    """Makes development tokens for the running platform (开发令牌)."""
+    from fenzhi.services.registry.accounts import development_account
+
+    key = development_key(settings.state_dir / "keys" / "development-issuer.pem")
+
+    async def make(tenant: str, role: Role) -> str:
+        subject, epoch = await development_account(database, tenant, role)
+        return issue_development_token(key, subject, tenant, role.value, epoch, audience=settings.jwt_audience).token
+
+    return make
 
 
 def list_tenants(settings: Settings) -> list[dict[str, str | None]]:

@@ -19,9 +19,10 @@ import httpx
 from fenzhi.access.development_issuer import DevelopmentKey, development_key, issue_development_token
 from fenzhi.access.roles import Role
 from fenzhi.cli import server_process
-from fenzhi.cli.flow.client import Cast, TokenMaker
+from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.server_home import free_port
 from fenzhi.cli.servers import ServerAddresses, Servers
+from fenzhi.cli.tokens import TokenMaker
 from fenzhi.cli.up import WORKER_COMMAND, api_command
 from fenzhi.rules.refusals import FenzhiError
 from fenzhi.services.registry.accounts import development_account

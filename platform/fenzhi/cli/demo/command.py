@@ -15,17 +15,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fenzhi.access.development_issuer import development_key, issue_development_token
-from fenzhi.access.roles import Role
 from fenzhi.cli.database_roles import DATABASE, drop_database
 from fenzhi.cli.demo import report, sources
 from fenzhi.cli.demo.steps import Demonstration
-from fenzhi.cli.flow.client import Cast, TokenMaker
+from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.servers import start_servers
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.tokens import token_maker
 from fenzhi.cli.up import start_detached, stop_platform
 from fenzhi.rules.refusals import Conflict
-from fenzhi.services.registry.accounts import development_account, tenants
+from fenzhi.services.registry.accounts import tenants
 from fenzhi.settings import Settings
 from fenzhi.store.session import Database
 
@@ -117,17 +116,6 @@ async def _provinces(app_dsn: str) -> set[str]:
         return {tenant["code"] for tenant in await tenants(database) if tenant["kind"] == "province"}
     finally:
         await database.close()
-
-
-def token_maker(settings: Settings, database: Database) -> TokenMaker:
-    """Makes development tokens for the running platform (开发令牌)."""
-    key = development_key(settings.state_dir / "keys" / "development-issuer.pem")
-
-    async def make(tenant: str, role: Role) -> str:
-        subject, epoch = await development_account(database, tenant, role)
-        return issue_development_token(key, subject, tenant, role.value, epoch, audience=settings.jwt_audience).token
-
-    return make
 
 
 def write_lists(source: sources.DemoSource, folder: Path) -> tuple[int, int]:

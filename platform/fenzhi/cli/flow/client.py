@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from fenzhi.access.roles import Role
+from fenzhi.cli.tokens import TokenMaker
 from fenzhi.rules.refusals import Conflict, FenzhiError
-
-TokenMaker = Callable[[str, Role], Awaitable[str]]
-"""Makes a token for a tenant and a role."""
 
 _RENEW_AFTER_S = 600.0
 _TRIES = 6

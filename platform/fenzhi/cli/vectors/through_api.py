@@ -22,10 +22,10 @@ import httpx
 from fenzhi.access.roles import Role
 from fenzhi.access.scope import DatabaseRole, Scope
 from fenzhi.cli.bench_stored_year import bench_platform
-from fenzhi.cli.demo.command import token_maker
 from fenzhi.cli.flow.client import Cast
 from fenzhi.cli.offline import OfflineRules
 from fenzhi.cli.status import PlatformStatus
+from fenzhi.cli.tokens import token_maker
 from fenzhi.rules.catalog.edition_lists import read_lists
 from fenzhi.rules.quantities import fen_from_yuan, points_decimals
 from fenzhi.rules.refusals import InvariantBroken
