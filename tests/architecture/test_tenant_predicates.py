@@ -38,6 +38,7 @@ SILENT = {
     **dict.fromkeys(
         (
             "catalog.dated_editions.lock_publishing",
+            "events.lock_telling",
             "filing.share_turn",
             "filing.take_turn",
             "provisional.lock",

@@ -79,6 +79,7 @@ async def tell_hospital_once(
     if hospital_id not in known:
         return False
     tenant, subject = known[hospital_id], str(subject_id)
+    await store.lock_telling(uow, tenant, subject_type, subject)
     if await store.was_told(uow, tenant, kind.value, subject_type, subject, facts):
         return False
     await announce(uow, [Notice(tenant, kind, subject_type, subject, facts)])

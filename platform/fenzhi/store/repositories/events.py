@@ -78,12 +78,16 @@ async def events_after(uow: UnitOfWork, seq: int, limit: int, kinds: Sequence[st
     return await uow.rows(query.order_by(tenant_event.c.seq).limit(limit))
 
 
+async def lock_telling(uow: UnitOfWork, tenant: str, subject_type: str, subject_id: str) -> None:
+    """Let one transaction at a time decide whether a tenant was told of something; held until the transaction ends."""
+    name = "\x1f".join(("tell", tenant, subject_type, subject_id))
+    await uow.scalar(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
 async def was_told(
     uow: UnitOfWork, tenant: str, kind: str, subject_type: str, subject_id: str, facts: Mapping[str, str]
 ) -> bool:
-    """Whether a tenant of the area was told exactly this; until the transaction ends nobody else who asks gets an answer."""
-    name = "\x1f".join(("tell", tenant, kind, subject_type, subject_id))
-    await uow.scalar(text("select pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+    """Whether a tenant of the area was told exactly this; take `lock_telling` before."""
     c = tenant_event.c
     found = await uow.first(
         select(c.seq).where(
