@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     """Whether the development issuer may stand in where no issuer is named (开发用签发方)."""
     log_level: str = "INFO"
     worker_concurrency: int = Field(default=2, ge=1, le=64)
+    judging_processes: int = Field(default=2, ge=0, le=64)
+    """Processes of its own in which a worker judges large batches, best one per processor (判定进程数). 0: it judges them itself."""
+    judging_nice: int = Field(default=10, ge=0, le=19)
+    """By how much the priority of these processes is lower than the worker's (判定进程优先级降幅), as with nice."""
     worker_lease_s: int = Field(default=15, ge=2, le=300)
     """How long a silent worker keeps a job before another takes it, in seconds (作业租期)."""
     worker_drain_s: int = Field(default=25, ge=0, le=3600)

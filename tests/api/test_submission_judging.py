@@ -12,7 +12,7 @@ from builders.submission_place import Place, ndjson, open_place
 from builders.world import World
 from fenzhi.outbox.jobs import Fenced
 from fenzhi.services.jobs.execution import JobInHand, jobs_waiting, take
-from fenzhi.services.submission import judge
+from fenzhi.services.submission import judge, judging_desk
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -90,7 +90,7 @@ def _fields(claimed: Any) -> dict[str, Any]:
 
 
 async def test_a_batch_beyond_one_chunk_keeps_its_rows_in_order(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(judging_desk, "CHUNK_ROWS", 3)
     lines = [place.listed(f"O{n % 5}", version=1 + n // 5) for n in range(10)] + [place.listed("O0")]
     batch = await place.submit(lines)
     counts = batch["counts"]

@@ -8,6 +8,7 @@ import base64
 from fenzhi.access.webhook_hosts import WebhookHosts
 from fenzhi.logs import configure_logging
 from fenzhi.services.opening import open_platform
+from fenzhi.services.submission.judging_desks import OF_THIS_PROCESS
 from fenzhi.settings import Settings
 from fenzhi.telemetry.exposition import metrics_at
 from fenzhi.telemetry.traces import tracing
@@ -36,7 +37,11 @@ async def _main(settings: Settings) -> None:
             metrics_at("worker", settings.metrics_host, settings.metrics_port),
             tracing(settings.otlp_endpoint, "fenzhi-worker", settings.trace_one_in),
         ):
-            await work(platform, redis_url, settings.worker_concurrency, settings.worker_drain_s)
+            await OF_THIS_PROCESS.open(settings.judging_processes, settings.judging_nice, platform.keyring)
+            try:
+                await work(platform, redis_url, settings.worker_concurrency, settings.worker_drain_s)
+            finally:
+                await OF_THIS_PROCESS.close()
 
 
 def main() -> None:

@@ -208,6 +208,8 @@ def child_environment(settings: Settings, *, port: int, app_dsn: str, redis_url:
         "TRACE_ONE_IN": str(settings.trace_one_in),
         "AUDIT_ANCHOR_FILE": str(settings.audit_anchor_file or settings.state_dir / "audit-anchors.ndjson"),
         "WORKER_CONCURRENCY": str(settings.worker_concurrency),
+        "JUDGING_PROCESSES": str(settings.judging_processes),
+        "JUDGING_NICE": str(settings.judging_nice),
         # One API process: there is no other to send requests to while this one drains.
         "API_DRAIN_S": "0",
         **keys,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Row, func
@@ -21,17 +21,17 @@ from fenzhi.rules.submission.verdict import Severity
 from fenzhi.services.acts import Platform
 from fenzhi.services.events.notices import Notice, announce, tell_hospital
 from fenzhi.services.jobs.execution import JobInHand
-from fenzhi.services.submission.check_book import submitter
+from fenzhi.services.submission.check_book import Submitter, submitter
 from fenzhi.services.submission.freezing import FREEZING_RULES, freeze_cases
 from fenzhi.services.submission.gather import settle_filed
 from fenzhi.services.submission.judge_history import RULE as HISTORY_RULE
 from fenzhi.services.submission.judge_history import judge_history
-from fenzhi.services.submission.judged_rows import JudgedChunk, KnownLists, ListJudge, Tally
-from fenzhi.services.submission.judging_turns import OF_THIS_PROCESS, SLICE_ROWS
-from fenzhi.services.submission.parse_part import ParsedRow
-from fenzhi.services.submission.part_formats import rows_of_part
-from fenzhi.services.submission.parts import part_content
+from fenzhi.services.submission.judged_rows import KnownLists, Tally
+from fenzhi.services.submission.judging_desk import Desk, Order, Staged, Wanted
+from fenzhi.services.submission.judging_desks import OF_THIS_PROCESS, DeskJudging
+from fenzhi.services.submission.parts import sealed_part
 from fenzhi.store.failpoints import failpoint
+from fenzhi.store.keyring import Keyring
 from fenzhi.store.repositories import submission as store
 from fenzhi.store.repositories.events import own_area
 from fenzhi.store.session import UnitOfWork
@@ -45,9 +45,6 @@ from fenzhi.store.tables.submission import (
 )
 from fenzhi.telemetry.metrics import count_verdicts
 
-CHUNK_ROWS = 2_000
-FAULTS_MOST = 20_000
-"""A chunk ends early when so many faults of form have come together: what is named of a row is bounded, what is held is too."""
 ATOMIC_REFUSED = "ATOMIC_BATCH_REFUSED"
 """A sound row of an atomic batch in which another row was refused."""
 ROWS_NOT_AS_STATED = "ROWS_NOT_AS_STATED"
@@ -80,7 +77,8 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
         if found.purpose == "history":
             counts, state = await judge_history(platform, job, uow, found), "judged"
         else:
-            counts, state = await _judge_lists(platform, job, uow, found, stated_rows, tally)
+            tally, state = await _judge_lists(platform, job, uow, found, stated_rows)
+            counts = tally.answer()
             await settle_filed(uow, found)
             if state == "judged" and any(rule in FREEZING_RULES for rule, _ in tally.findings):
                 await freeze_cases(uow, found)
@@ -105,28 +103,25 @@ async def _tell(uow: UnitOfWork, batch: Row[Any], state: str, counts: dict[str, 
 
 
 async def _judge_lists(
-    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None, tally: Tally
-) -> tuple[dict[str, Any], str]:
-    judge = ListJudge(
-        submitter=await submitter(uow, found.hospital_id, found.received_on),
-        keyring=platform.keyring,
-        batch_id=found.batch_id,
-        submitted_at=found.sealed_at,
-        tally=tally,
-        tenant=job.claimed.tenant,
-    )
+    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None
+) -> tuple[Tally, str]:
+    of_whom = await submitter(uow, found.hospital_id, found.received_on)
     await store.open_staging(uow, (intake_row, verdict, *_COUNTED))
-    first_row = 0
+    tally, first_row = Tally(), 0
     numbers = await store.part_numbers(uow, found.batch_id)
-    for number in numbers:
-        content = await part_content(platform, uow, found, number)
-        rows, span = await asyncio.to_thread(rows_of_part, content)
-        while chunk := await asyncio.to_thread(_next_chunk, rows, job.claimed.tenant):
-            known = await _known(uow, found.hospital_id, chunk)
-            await _stage(uow, await asyncio.to_thread(judge.judge, chunk, known, number, first_row))
-        first_row += span
-        await job.progress(number, len(numbers))
-        failpoint("submission.mid_judge")
+    async with _judging(platform, job, of_whom, found) as judging:
+        for number in numbers:
+            kept = await sealed_part(uow, found.batch_id, number)
+            span = await judging.part(number, kept.key_id, kept.sealed_bytes)
+            while (wanted := await judging.read()) is not None:
+                known = await _known(uow, found.hospital_id, wanted.setl_ids)
+                staged = await judging.judge(known, number, first_row)
+                tally = staged.tally
+                for table in (intake_row, verdict, *_COUNTED):
+                    await store.stage_octets(uow, table, staged.octets.get(table.name, b""))
+            first_row += span
+            await job.progress(number, len(numbers))
+            failpoint("submission.mid_judge")
     reason = ""
     if stated_rows is not None and stated_rows != tally.rows:
         reason = ROWS_NOT_AS_STATED
@@ -143,37 +138,43 @@ async def _judge_lists(
             await store.release(uow, table)
     if tally.accepted + tally.refused != tally.rows:
         raise InvariantBroken("every row is accepted or refused", detail=str(tally.answer()))
-    return tally.answer(), "refused" if reason else "judged"
+    return tally, "refused" if reason else "judged"
 
 
-def _next_chunk(rows: Iterator[ParsedRow], tenant: str) -> list[ParsedRow]:
-    chunk: list[ParsedRow] = []
-    faults = 0
-    while len(chunk) < CHUNK_ROWS and faults <= FAULTS_MOST:
-        with OF_THIS_PROCESS.turn(tenant):
-            read = [row._replace(raw=b"") for row in islice(rows, SLICE_ROWS)]
-        chunk += read
-        faults += sum(len(row.faults) for row in read)
-        if len(read) < SLICE_ROWS:
-            break
-    return chunk
+class _HereJudging:
+    """A batch that is judged in threads of this process (本进程判定): a small one, or any where no desk is open."""
+
+    def __init__(self, keyring: Keyring, batch_id: uuid.UUID) -> None:
+        self.desk = Desk(keyring)
+        self._batch_id = batch_id
+
+    async def part(self, number: int, key_id: str, sealed: bytes) -> int:
+        return await asyncio.to_thread(self.desk.part, self._batch_id, number, key_id, sealed)
+
+    async def read(self) -> Wanted | None:
+        return await asyncio.to_thread(self.desk.read, self._batch_id)
+
+    async def judge(self, known: KnownLists, number: int, first_row: int) -> Staged:
+        return await asyncio.to_thread(self.desk.judge, self._batch_id, known, number, first_row)
 
 
-async def _known(uow: UnitOfWork, hospital_id: int, chunk: list[ParsedRow]) -> KnownLists:
-    wanted = [row.settlement_list.setl_id for row in chunk if row.settlement_list and row.settlement_list.setl_id]
+@asynccontextmanager
+async def _judging(
+    platform: Platform, job: JobInHand, of_whom: Submitter, found: Row[Any]
+) -> AsyncIterator[DeskJudging | _HereJudging]:
+    """Where the batch is judged (判定场所): the answers are the same."""
+    order = Order(of_whom, (), found.batch_id, found.sealed_at, job.claimed.tenant)
+    if OF_THIS_PROCESS.takes(found.bytes):
+        async with OF_THIS_PROCESS.judging(order) as judging:
+            yield judging
+    else:
+        here = _HereJudging(platform.keyring, found.batch_id)
+        here.desk.begin(order)
+        yield here
+
+
+async def _known(uow: UnitOfWork, hospital_id: int, setl_ids: list[str]) -> KnownLists:
     known = KnownLists()
-    known.note_stored(await store.stored_versions(uow, hospital_id, wanted))
-    known.note_staged(await store.staged_rows(uow, wanted))
+    known.note_stored(await store.stored_versions(uow, hospital_id, setl_ids))
+    known.note_staged(await store.staged_rows(uow, setl_ids))
     return known
-
-
-async def _stage(uow: UnitOfWork, chunk: JudgedChunk) -> None:
-    for table, records in (
-        (intake_row, chunk.intake),
-        (verdict, chunk.verdicts),
-        (inpatient_case, chunk.cases),
-        (case_personal, chunk.personal),
-        (list_key, chunk.keys),
-        (case_supersession, chunk.supersessions),
-    ):
-        await store.stage(uow, table, records)

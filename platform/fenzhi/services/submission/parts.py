@@ -307,11 +307,17 @@ async def part_view(platform: Platform, subject: Subject, batch_id: uuid.UUID, p
         return PartView(part_no, kept.sha256, kept.bytes, False)
 
 
-async def part_content(platform: Platform, uow: UnitOfWork, found: Row[Any], number: int) -> bytes:
-    """A part of a batch as it was received (分片原文). Raises: PartUnreadable."""
-    kept = await store.part_sealed(uow, found.batch_id, number)
+async def sealed_part(uow: UnitOfWork, batch_id: uuid.UUID, number: int) -> Row[Any]:
+    """The encrypted bytes of a part of a sealed batch, with their key (分片密文)."""
+    kept = await store.part_sealed(uow, batch_id, number)
     if kept is None:
         raise InvariantBroken("a sealed batch has all its parts", account=str(number))
+    return kept
+
+
+async def part_content(platform: Platform, uow: UnitOfWork, found: Row[Any], number: int) -> bytes:
+    """A part of a batch as it was received (分片原文). Raises: PartUnreadable."""
+    kept = await sealed_part(uow, found.batch_id, number)
     return await asyncio.to_thread(
         opened_part, platform, found.area_id, found.batch_id, number, kept.key_id, kept.sealed_bytes
     )

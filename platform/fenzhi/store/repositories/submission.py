@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select, te
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from fenzhi.store.copy_records import in_pieces
 from fenzhi.store.repositories.scope_predicate import within
 from fenzhi.store.session import UnitOfWork
 from fenzhi.store.tables.registry import hospital
@@ -272,6 +273,15 @@ async def stage(uow: UnitOfWork, table: Table, records: Sequence[tuple[Any, ...]
     raw = await uow.connection.get_raw_connection()
     driver: Any = raw.driver_connection
     await driver.copy_records_to_table(_staging(table), records=records, columns=list(STAGED[table]))
+
+
+async def stage_octets(uow: UnitOfWork, table: Table, octets: bytes) -> None:
+    """Copy records that are written as COPY reads them into a table's staging (写入已编码的暂存)."""
+    if not octets:
+        return
+    raw = await uow.connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    await driver.copy_to_table(_staging(table), source=in_pieces(octets), columns=list(STAGED[table]), format="binary")
 
 
 async def release(uow: UnitOfWork, table: Table) -> int:
