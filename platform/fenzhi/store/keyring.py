@@ -1,7 +1,7 @@
 """Encryption of originals and personal fields (加密与盲索引), one derived key per tenant area and key id.
 
 AES-256-GCM with a random 96-bit nonce; the associated data binds a ciphertext to its place, so that a row copied elsewhere does not
-open. The master key never leaves this object. A provider for SM4-GCM takes the same two methods.
+open. The master key leaves this object only for a process of the same program. A provider for SM4-GCM takes the same two methods.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class Keyring:
         self.key_id = key_id
         self._derived: dict[tuple[str, int, str], bytes] = {}
         self._ciphers: dict[tuple[int, str], AESGCM] = {}
+
+    def __reduce__(self) -> tuple[type[Keyring], tuple[bytes, str]]:
+        """For a process that this one has started and speaks to by a pipe (交给子进程): keys are derived there again."""
+        return Keyring, (self._master, self.key_id)
 
     def _key(self, purpose: str, area_id: int, key_id: str) -> bytes:
         name = (purpose, area_id, key_id)

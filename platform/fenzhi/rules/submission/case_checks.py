@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from operator import attrgetter
 
 from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import Refusal
@@ -20,32 +21,35 @@ from fenzhi.rules.submission.settlement_list import SettlementList
 from fenzhi.rules.submission.verdict import Verdict
 from fenzhi.rules.submission.verdict_texts import format_verdict, verdict
 
-_FIELDS: dict[str, Callable[[SettlementList], object]] = {
-    "setl_id": lambda given: given.setl_id,
-    "fixmedins_code": lambda given: given.hospital_code,
-    "insutype": lambda given: given.insurance_type,
-    "insu_admdvs": lambda given: given.insured_area_code,
-    "mdtrt_id": lambda given: given.visit_id,
-    "medcasno": lambda given: given.record_no,
-    "psn_no": lambda given: given.person_no,
-    "psn_name": lambda given: given.person_name,
-    "certno": lambda given: given.certificate_no,
-    "gend": lambda given: given.sex,
-    "brdy": lambda given: given.birth_date,
-    "adm_time": lambda given: given.admission_date,
-    "dscg_time": lambda given: given.discharge_date,
-    "setl_begn_date": lambda given: given.settlement_begin_date,
-    "setl_end_date": lambda given: given.settlement_end_date,
-    "dcla_time": lambda given: given.declared_on,
-    "act_ipt_days": lambda given: given.stay_days_stated,
-    "dscg_way": lambda given: given.discharge_way,
-    "diseinfo": lambda given: given.diagnoses or None,
-    "medfee_sumamt": lambda given: given.total_fen,
-    "payinfo": lambda given: given.fund_payments,
-    "acct_pay": lambda given: given.account_fen,
-    "psn_cashpay": lambda given: given.cash_fen,
-    "iteminfo": lambda given: given.items or None,
+_FIELDS: dict[str, str] = {
+    "setl_id": "setl_id",
+    "fixmedins_code": "hospital_code",
+    "insutype": "insurance_type",
+    "insu_admdvs": "insured_area_code",
+    "mdtrt_id": "visit_id",
+    "medcasno": "record_no",
+    "psn_no": "person_no",
+    "psn_name": "person_name",
+    "certno": "certificate_no",
+    "gend": "sex",
+    "brdy": "birth_date",
+    "adm_time": "admission_date",
+    "dscg_time": "discharge_date",
+    "setl_begn_date": "settlement_begin_date",
+    "setl_end_date": "settlement_end_date",
+    "dcla_time": "declared_on",
+    "act_ipt_days": "stay_days_stated",
+    "dscg_way": "discharge_way",
+    "diseinfo": "diagnoses",
+    "medfee_sumamt": "total_fen",
+    "payinfo": "fund_payments",
+    "acct_pay": "account_fen",
+    "psn_cashpay": "cash_fen",
+    "iteminfo": "items",
 }
+"""National names and the attributes that state them."""
+_ROWS_WANTED = frozenset({"diseinfo", "iteminfo"})
+"""Lists of rows that are missing when they are empty."""
 
 CASE_FIELDS = (
     "setl_id",
@@ -180,11 +184,22 @@ class _Rules:
     def required(self) -> Iterator[Verdict]:
         """Q01 required fields (必填项); a field stated but unreadable is the reader's fault, not a missing one."""
         given = self.given
-        missing = [name for name, stated in _wanted(self.policy.required_fields) if _is_blank(stated(given))]
-        missing += [f"diseinfo[{at}].diag_code" for at, row in enumerate(given.diagnoses or ()) if _is_blank(row.code)]
-        missing += [f"oprninfo[{at}].oprn_oprt_code" for at, row in enumerate(given.procedures) if _is_blank(row.code)]
+        names, stated = _wanted(self.policy.required_fields)
+        missing = [
+            name
+            for name, value in zip(names, stated(given), strict=True)
+            # An amount of zero is stated, and so are payers of whom there are none.
+            if (not value and _is_missing(name, value)) or (value.__class__ is str and value.isspace())
+        ]
+        diagnoses, procedures = given.diagnoses or (), given.procedures
+        missing += [
+            f"diseinfo[{at}].diag_code" for at, row in enumerate(diagnoses) if not row.code or row.code.isspace()
+        ]
+        missing += [
+            f"oprninfo[{at}].oprn_oprt_code" for at, row in enumerate(procedures) if not row.code or row.code.isspace()
+        ]
         for at, payment in enumerate(given.fund_payments or ()):
-            if _is_blank(payment.fund_pay_type):
+            if not payment.fund_pay_type or payment.fund_pay_type.isspace():
                 missing.append(f"payinfo[{at}].fund_pay_type")
             if payment.amount_fen is None:
                 missing.append(f"payinfo[{at}].fund_payamt")
@@ -409,14 +424,16 @@ class _Rules:
             yield self._found("LATE_LIST", "dscg_time", reported, days=days, limit=self.policy.list_due_days)
 
 
-def _is_blank(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def _is_missing(name: str, value: object) -> bool:
+    """Whether a value that counts as false is none."""
+    return value is None or value == "" or (name in _ROWS_WANTED and value == ())
 
 
 @lru_cache(maxsize=256)
-def _wanted(required: frozenset[str]) -> tuple[tuple[str, Callable[[SettlementList], object]], ...]:
-    """Names that must be stated under a policy, each with how it is read, in their fixed order (必填项清单)."""
-    return tuple((name, _FIELDS[name]) for name in (*CASE_FIELDS, *sorted(required.difference(CASE_FIELDS))))
+def _wanted(required: frozenset[str]) -> tuple[tuple[str, ...], Callable[[SettlementList], tuple[object, ...]]]:
+    """Names that must be stated under a policy, in their fixed order, and how all are read at once (必填项清单)."""
+    names = (*CASE_FIELDS, *sorted(required.difference(CASE_FIELDS)))
+    return names, attrgetter(*(_FIELDS[name] for name in names))
 
 
 def full_years(born: dt.date, day: dt.date) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from fenzhi.rules.submission.check_policy import PeriodDate, SubmissionPolicy
 from fenzhi.rules.submission.evidence_checks import MINUTES_A_DAY, duration_minutes
@@ -139,6 +142,8 @@ def _main_first(procedures: tuple[Procedure, ...]) -> tuple[str, ...]:
 
 _canonical = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), default=str).encode
 _NOT_HASHED = frozenset({"person_name", "certificate_no", "unread", "ventilator_duration", "complication_mark"})
+_HASHED = tuple(name for name in SettlementList._fields if name not in _NOT_HASHED)
+_hashed: Callable[[SettlementList], tuple[Any, ...]] = attrgetter(*_HASHED)
 _WHERE_TOLD = ("birth_weight_g", "icu_durations", "discharge_department", "own_paid_fen")
 
 
@@ -149,11 +154,10 @@ def canonical_text(given: SettlementList) -> str:
     hashed into a run's manifest, which others read.
     What is only checked and never settled is left out too.
     """
-    stated = {
-        name: value
-        for name, value in given._asdict().items()
-        if name not in _NOT_HASHED and not (value is None and name in _WHERE_TOLD)
-    }
+    stated = dict(zip(_HASHED, _hashed(given), strict=True))
+    for name in _WHERE_TOLD:
+        if stated[name] is None:
+            del stated[name]
     stated["procedures"] = [row[:4] for row in given.procedures]
     return _canonical(stated)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from fenzhi.rules.quantities import fen_from_yuan, yuan_from_fen
@@ -77,6 +78,7 @@ def cost_band(text: str) -> tuple[int, int] | None:
     return band if 0 <= band[0] <= band[1] else None
 
 
+@lru_cache(maxsize=4096)
 def duration_minutes(text: str) -> int | None:
     """Minutes of a duration written days/hours/minutes, or None for any other text (时长).
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from fenzhi.rules.refusals import Refusal
@@ -30,6 +31,13 @@ def filled(text: str, slots: Mapping[str, str]) -> str:
     return _SLOT.sub(lambda slot: slots.get(slot[1], slot[0]), text)
 
 
+@lru_cache(maxsize=4096)
+def _words(code: str, slots: tuple[tuple[str, str], ...]) -> tuple[str, str, str, str]:
+    """The four texts of a code with their slots filled; the same finding is made of many lists."""
+    text, given = VERDICT_TEXTS[code], dict(slots)
+    return filled(text.zh, given), filled(text.en, given), filled(text.remedy_zh, given), filled(text.remedy_en, given)
+
+
 def verdict(
     code: str,
     where: str,
@@ -45,14 +53,15 @@ def verdict(
     """
     text = VERDICT_TEXTS[code]
     seen = saw if len(saw) <= _SAW_LIMIT else saw[:_SAW_LIMIT] + "…"
+    zh, en, remedy_zh, remedy_en = _words(code, tuple(slots.items()))
     return Verdict(
         code=code,
         where=where,
         saw=seen,
-        zh=filled(text.zh, slots),
-        en=filled(text.en, slots),
-        remedy_zh=filled(text.remedy_zh, slots),
-        remedy_en=filled(text.remedy_en, slots),
+        zh=zh,
+        en=en,
+        remedy_zh=remedy_zh,
+        remedy_en=remedy_en,
         rule=text.rule,
         dimension=text.dimension,
         severity=severities.get(code, text.severity),

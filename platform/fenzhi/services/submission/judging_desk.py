@@ -218,7 +218,3 @@ def main() -> None:
         keyring: Keyring = connection.recv()
         connection.send((True, None))
         serve(connection, keyring)
-
-
-if __name__ == "__main__":
-    main()

@@ -26,6 +26,7 @@ from fenzhi.store.keyring import Keyring
 
 LARGE_BYTES = 256 << 10
 """Batches from so many bytes on are judged at a desk (大批次); below, the way there costs more than it saves."""
+_PROGRAM = "from fenzhi.services.submission.judging_desk import main; main()"
 _TABLES = "tables"
 _TABLES_MOST = 16
 """Code tables that a desk keeps."""
@@ -103,13 +104,7 @@ class _Desk:
     def _start(self) -> Connection:
         self.end()
         ours, theirs = Pipe()
-        command = [
-            sys.executable,
-            "-m",
-            "fenzhi.services.submission.judging_desk",
-            str(theirs.fileno()),
-            str(self._nice),
-        ]
+        command = [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), str(self._nice)]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         theirs.close()
         self._kept.clear()

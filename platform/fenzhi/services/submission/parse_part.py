@@ -7,6 +7,7 @@ through. Any doubt sends the line to `read_faults`, which names every fault. A f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -149,10 +150,9 @@ def _read_quickly(raw: bytes) -> SettlementList | None:
     keys, brackets = len(message), 1
     for node, known in _KNOWN_ROWS:
         rows = message.get(node) or ()
-        for row in rows:
-            if not row.keys() <= known:
-                return None
-            keys += len(row)
+        if not known.issuperset(chain.from_iterable(rows)):
+            return None
+        keys += sum(map(len, rows))
         brackets += 1 + len(rows)
     for node in wire.DEEP_CARRIED:
         rows = message.get(node)

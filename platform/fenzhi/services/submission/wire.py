@@ -158,8 +158,9 @@ def settlement_list(wire: WireList) -> SettlementList:
 
     Raises: ValueError for an amount, a date or a flag that cannot be read; the reader then names every such field.
     """
+    rows = wire.items or ()
     unused = [wire.self_paid, wire.own_paid]
-    for item in wire.items or ():
+    for item in rows:
         unused += (item.class_a, item.class_b, item.own_expense, item.other)
     stated = [text for text in unused if text]
     # One look at all of them where each is spelled the ordinary way; else each by itself.
@@ -168,9 +169,8 @@ def settlement_list(wire: WireList) -> SettlementList:
             fen(text)
     items = None
     if wire.items is not None:
-        amounts = [item.amount for item in wire.items]
-        read = _all_fen(amounts)
-        items = tuple([ChargeItem(row.item_class or None, of) for row, of in zip(wire.items, read, strict=True)])
+        read = _all_fen([item.amount for item in rows])
+        items = tuple(map(_charge_item, zip([item.item_class or None for item in rows], read, strict=True)))
     return SettlementList(
         wire.setl_id or None,
         1 if wire.version is None else wire.version,
@@ -228,6 +228,7 @@ def settlement_list(wire: WireList) -> SettlementList:
     )
 
 
+_charge_item = ChargeItem._make
 _ORDINARY = re.compile(r"[0-9]{1,14}\.[0-9]{2}(?:\n[0-9]{1,14}\.[0-9]{2})*")
 """Amounts in their ordinary spelling, one a line: what `fen` takes without asking the rule."""
 
@@ -239,10 +240,9 @@ def _are_ordinary(amounts: list[str]) -> bool:
 
 def _all_fen(amounts: list[str | None]) -> list[int | None]:
     """`fen` of each, by one look where all are spelled the ordinary way. Raises: ValueError."""
-    if all(amounts):
-        given = [text for text in amounts if text]
-        if given and _are_ordinary(given):
-            return [int(text[:-3] + text[-2:]) for text in given]
+    given = [text for text in amounts if text]
+    if given and len(given) == len(amounts) and _are_ordinary(given):
+        return list(map(int, "\n".join(given).replace(".", "").split("\n")))
     return [fen(text) for text in amounts]
 
 
