@@ -12,16 +12,28 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 AT_ONCE = 16
 """Requests worked on at the same time; a few less than the process has connections to the database."""
-BESIDE_OTHERS = 2
+BESIDE_OTHERS = 1
 """How many of them a tenant has at most while another one that had less than half of it lately is awake."""
 AWAKE_S = 1.0
 """How long a tenant counts as awake after a request of its ended."""
+REST_MOST_S = 0.25
+"""Beside a lighter tenant a heavy one rests after a request for as long as that took, and no longer than this."""
+PATIENCE_S = 0.5
+"""A request that has waited so long begins without a rest, and though a lighter tenant's is worked on."""
 HALF_LIFE_S = 10.0
 """Work done so long ago counts half."""
 _FORGOTTEN_S = 0.001
+_LOOK_S = 0.02
+"""While somebody waits it is looked so often whether a rest is over or a tenant asleep."""
+
+
+class _Waiting(NamedTuple):
+    turn: asyncio.Future[None]
+    since: float
 
 
 class RequestTurns:
@@ -31,8 +43,10 @@ class RequestTurns:
         self._at_once = at_once
         self._clock = clock
         self._running: Counter[str] = Counter()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, deque[_Waiting]] = {}
         self._had: dict[str, tuple[float, float]] = {}
+        self._rests_until: dict[str, float] = {}
+        self._looking: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:
@@ -44,14 +58,17 @@ class RequestTurns:
         finally:
             now = self._clock()
             self._had[tenant] = (self._had_of(tenant, now) + now - began, now)
+            self._rests_until[tenant] = now + min(now - began, REST_MOST_S)
             self._leave(tenant)
 
     async def _enter(self, tenant: str) -> None:
-        if not self._waiting.get(tenant) and self._may_begin(tenant, self._clock()):
+        now = self._clock()
+        if not self._waiting.get(tenant) and self._may_begin(tenant, now, now):
             self._running[tenant] += 1
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(tenant, deque()).append(mine)
+        self._waiting.setdefault(tenant, deque()).append(_Waiting(mine, now))
+        self._look_again()
         try:
             await mine
         except BaseException:
@@ -62,11 +79,15 @@ class RequestTurns:
     def _leave(self, tenant: str) -> None:
         self._running[tenant] -= 1
         self._running = +self._running
+        self._look()
+
+    def _look(self) -> None:
+        """Let begin whose turn it is."""
         now = self._clock()
         for one in sorted(self._waiting, key=lambda one: (self._had_of(one, now), self._running[one])):
             line = self._waiting[one]
-            while line and (line[0].done() or self._may_begin(one, now)):
-                mine = line.popleft()
+            while line and (line[0].turn.done() or self._may_begin(one, now, line[0].since)):
+                mine = line.popleft().turn
                 if not mine.done():
                     self._running[one] += 1
                     mine.set_result(None)
@@ -75,20 +96,35 @@ class RequestTurns:
         self._had = {
             one: had for one, had in self._had.items() if self._running[one] or self._had_of(one, now) > _FORGOTTEN_S
         }
+        self._rests_until = {one: until for one, until in self._rests_until.items() if until > now}
+        self._look_again()
 
-    def _may_begin(self, tenant: str, now: float) -> bool:
-        """The last place is kept for whom nothing runs; beside a lighter tenant that is awake the others have few."""
+    def _look_again(self) -> None:
+        if self._waiting and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._looked)
+
+    def _looked(self) -> None:
+        self._looking = None
+        self._look()
+
+    def _may_begin(self, tenant: str, now: float, since: float) -> bool:
+        """The last place is kept for whom nothing runs; beside a lighter tenant that is awake the others wait until it has none."""
         free, running = self._at_once - self._running.total(), self._running[tenant]
-        if not running:
-            return free > 0
-        return free > 1 and (running < BESIDE_OTHERS or not self._is_another_lighter(tenant, now))
+        if free <= (1 if running else 0):
+            return False
+        lighter = self._lighter(tenant, now)
+        if not lighter:
+            return True
+        if running >= BESIDE_OTHERS:
+            return False
+        is_rested = now >= self._rests_until.get(tenant, now)
+        return now - since >= PATIENCE_S or (is_rested and not any(self._running[one] for one in lighter))
 
-    def _is_another_lighter(self, tenant: str, now: float) -> bool:
+    def _lighter(self, tenant: str, now: float) -> list[str]:
+        """Tenants that are awake and had less than half of it lately."""
         had = self._had_of(tenant, now)
-        return any(
-            one != tenant and (self._running[one] > 0 or now - at < AWAKE_S) and 2 * self._had_of(one, now) < had
-            for one, (_, at) in self._had.items()
-        )
+        awake = {one for one, (_, at) in self._had.items() if now - at < AWAKE_S} | set(self._running)
+        return [one for one in awake if one != tenant and 2 * self._had_of(one, now) < had]
 
     def _had_of(self, tenant: str, now: float) -> float:
         seconds, at = self._had.get(tenant, (0.0, now))

@@ -22,6 +22,7 @@ from fenzhi.store.session import Unavailable
 from fenzhi_graphql.turns import RequestTurns
 from fenzhi_workers import worker
 from fenzhi_workers.jobs import HANDLERS
+from fenzhi_workers.shares import TenantShares
 from fenzhi_workers.worker import NightShift
 
 KIND = "submission.judge_batch"
@@ -145,6 +146,10 @@ class Desk:
             await asyncio.wait_for(self._tasks[name], 5)
         await asyncio.sleep(0)
 
+    async def let_look(self) -> None:
+        """Until the turns were looked through once more."""
+        await asyncio.sleep(0.1)
+
     async def break_off(self, name: str) -> None:
         self._tasks[name].cancel()
         await asyncio.wait({self._tasks[name]})
@@ -173,7 +178,7 @@ async def test_the_last_place_at_the_api_is_kept_for_whom_nothing_runs() -> None
     assert desk.begun[7:] == ["A6", "A7", "A8"]
 
 
-async def test_beside_a_lighter_tenant_the_heavy_one_has_few_places() -> None:
+async def test_beside_a_lighter_tenant_the_heavy_one_has_one_place_and_rests() -> None:
     now = [0.0]
     desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0]))
     await desk.ask(*(f"A{n}" for n in range(7)))
@@ -185,11 +190,53 @@ async def test_beside_a_lighter_tenant_the_heavy_one_has_few_places() -> None:
     await desk.ask("B0")
     now[0] = 2.1
     await desk.end("B0")
-    await desk.end(*(f"A{n}" for n in range(3, 9)))
-    assert desk.begun[11:] == ["A10"], "one of its seven is left when the next may begin: two beside the lighter one"
+    await desk.end(*(f"A{n}" for n in range(3, 10)))
+    assert desk.begun[11:] == [], "seven have ended beside a lighter one that is awake: a rest as long as a request"
+    await desk.ask("B1")
+    now[0] = 2.4
+    await desk.let_look()
+    assert desk.begun[11:] == ["B1"], "the rest is over, and the lighter one has a request"
+    now[0] = 2.45
+    await desk.end("B1")
+    assert desk.begun[12:] == ["A10"]
+    await desk.ask("B2")
+    now[0] = 2.6
+    await desk.end("A10")
+    assert desk.begun[13:] == ["B2", "A11"], "whoever has waited for half a second waits no longer, one by one"
+    await desk.end("B2")
     now[0] = 4.0
-    await desk.end("A9")
-    assert desk.begun[12:] == [f"A{n}" for n in range(11, 17)], "the lighter one is asleep again"
+    await desk.let_look()
+    assert desk.begun[15:] == [f"A{n}" for n in range(12, 18)], "the lighter one is asleep again"
+
+
+async def test_whoever_comes_first_counts_before_a_request_of_its_has_ended() -> None:
+    now = [0.0]
+    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0]))
+    await desk.ask("A0")
+    now[0] = 1.0
+    await desk.end("A0")
+    now[0] = 2.0
+    await desk.ask("B0", "A1")
+    assert desk.begun == ["A0", "B0"]
+    await desk.end("B0")
+    assert desk.begun == ["A0", "B0", "A1"]
+
+
+def test_a_heavy_tenant_begins_no_job_in_the_midst_of_a_light_one() -> None:
+    now = [0.0]
+    shares = TenantShares(clock=lambda: now[0])
+    heavy, light = uuid.uuid4(), uuid.uuid4()
+    with shares.under_way(heavy, "H1"):
+        assert not shares.yields("H1") and not shares.yields("H2")
+        now[0] = 4.0
+    assert not shares.yields("H1"), "alone it waits for nobody"
+    with shares.under_way(light, "H2"):
+        assert (shares.yields("H1"), shares.yields("H2"), shares.yields("H3")) == (True, False, False)
+        now[0] = 5.0
+        assert not shares.yields("H1"), "what takes a second holds nobody back any longer"
+    now[0] = 20.0
+    with shares.under_way(heavy, "H1"):
+        assert not shares.yields("H2")
 
 
 def test_who_had_least_is_judged_next() -> None:

@@ -30,6 +30,7 @@ from fenzhi.telemetry.metrics import JOB_SECONDS, JOBS_ENDED, KINDS
 from fenzhi.telemetry.traces import SpanKind, fail, span, tell, trace_id
 from fenzhi_workers.jobs import HANDLERS
 from fenzhi_workers.jobs.registry import Handler
+from fenzhi_workers.shares import TenantShares
 
 _log = structlog.get_logger("fenzhi.worker")
 SWEEP_S = 1.0
@@ -53,13 +54,14 @@ class NightShift:
         self._busy: set[uuid.UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._shares = TenantShares()
 
-    def begin(self, job_id: uuid.UUID) -> None:
+    def begin(self, job_id: uuid.UUID, tenant: str = "") -> None:
         """Carry out one job in a task of its own, unless it is under way here or this worker is stopping."""
         if job_id in self._busy or self._stopping:
             return
         self._busy.add(job_id)
-        task = asyncio.create_task(self._in_slot(job_id))
+        task = asyncio.create_task(self._in_slot(job_id, tenant))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -69,11 +71,12 @@ class NightShift:
             self._busy.add(job_id)
             await self._in_slot(job_id)
 
-    async def _in_slot(self, job_id: uuid.UUID) -> None:
+    async def _in_slot(self, job_id: uuid.UUID, tenant: str = "") -> None:
         try:
             async with self._slots:
                 if not self._stopping:
-                    await self._carry_out(job_id)
+                    with self._shares.under_way(job_id, tenant):
+                        await self._carry_out(job_id)
         finally:
             self._busy.discard(job_id)
             self.ring()
@@ -195,17 +198,19 @@ class NightShift:
         """Take up what waits: when a bell rang, when a slot came free, and once a second anyway (巡检).
 
         Tenants take turns. No more is begun than there are slots, and the last free one is kept for a tenant for which nothing is
-        under way: whoever sends a hundred batches does not stand before the others with them.
+        under way: whoever sends a hundred batches does not stand before the others with them. While a job of a tenant that had much less
+        of late is under way, the next of a heavy one is not begun, for a second at the most.
         """
         while not self._stopping:
             self._rung.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
                     waiting = await jobs_waiting(self._platform)
-                for job_id, _attempt, turn in waiting:
+                for job_id, _attempt, turn, tenant in waiting:
                     free = self._concurrency - len(self._busy)
-                    if free > 1 or (free == 1 and (turn == 1 or self._concurrency == 1)):
-                        self.begin(job_id)
+                    may_begin = free > 1 or (free == 1 and (turn == 1 or self._concurrency == 1))
+                    if may_begin and not self._shares.yields(tenant):
+                        self.begin(job_id, tenant)
             except Exception as exc:
                 _log.warning("sweep_failed", error=type(exc).__name__)
             with suppress(TimeoutError):

@@ -252,6 +252,7 @@ class Waiting(NamedTuple):
     attempt: int
     turn: int
     """Its place among its tenant's own, those under way counted: 1 for the first of a tenant for which nothing is under way."""
+    tenant: str = ""
 
 
 async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[Waiting]:
@@ -283,7 +284,7 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[Waiting]:
     place = func.row_number().over(partition_by=job.c.tenant, order_by=job.c.job_id)
     turn = (place + under_way).label("turn")
     rows = await uow.rows(
-        select(job.c.job_id, job.c.attempt, turn)
+        select(job.c.job_id, job.c.attempt, turn, job.c.tenant)
         .where(
             job.c.state.in_(("queued", "running")),
             (job.c.state == "queued") | _lapsed(),
@@ -292,7 +293,7 @@ async def waiting(uow: UnitOfWork, limit: int = 100) -> Sequence[Waiting]:
         .order_by(turn, job.c.job_id)
         .limit(limit)
     )
-    return [Waiting(row.job_id, row.attempt, row.turn) for row in rows]
+    return [Waiting(row.job_id, row.attempt, row.turn, row.tenant) for row in rows]
 
 
 async def by_kind(uow: UnitOfWork, ended_within: timedelta) -> Sequence[Row[Any]]:
