@@ -35,7 +35,8 @@ async def place(world: World) -> Place:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def desks(world: World) -> AsyncIterator[None]:
-    await OF_THIS_PROCESS.open(1, 0, world.platform.keyring)
+    OF_THIS_PROCESS.open(1, 0, world.platform.keyring)
+    await OF_THIS_PROCESS.ready()
     yield
     await OF_THIS_PROCESS.close()
 

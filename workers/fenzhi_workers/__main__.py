@@ -37,7 +37,7 @@ async def _main(settings: Settings) -> None:
             metrics_at("worker", settings.metrics_host, settings.metrics_port),
             tracing(settings.otlp_endpoint, "fenzhi-worker", settings.trace_one_in),
         ):
-            await OF_THIS_PROCESS.open(settings.judging_processes, settings.judging_nice, platform.keyring)
+            OF_THIS_PROCESS.open(settings.judging_processes, settings.judging_nice, platform.keyring)
             try:
                 await work(platform, redis_url, settings.worker_concurrency, settings.worker_drain_s)
             finally:

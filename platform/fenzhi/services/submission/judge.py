@@ -74,10 +74,11 @@ async def judge_batch(platform: Platform, job: JobInHand) -> None:
         if found is None:
             raise BatchNotSealed("批次不在待判定状态。", "The batch waits for no judgement.")
         await store.take_turn(uow, found.area_id, found.hospital_id)
+        is_for_a_desk = OF_THIS_PROCESS.takes(found.bytes)
         if found.purpose == "history":
             counts, state = await judge_history(platform, job, uow, found), "judged"
         else:
-            tally, state = await _judge_lists(platform, job, uow, found, stated_rows)
+            tally, state = await _judge_lists(platform, job, uow, found, stated_rows, is_for_a_desk)
             counts = tally.answer()
             await settle_filed(uow, found)
             if state == "judged" and any(rule in FREEZING_RULES for rule, _ in tally.findings):
@@ -103,13 +104,13 @@ async def _tell(uow: UnitOfWork, batch: Row[Any], state: str, counts: dict[str, 
 
 
 async def _judge_lists(
-    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None
+    platform: Platform, job: JobInHand, uow: UnitOfWork, found: Row[Any], stated_rows: int | None, is_for_a_desk: bool
 ) -> tuple[Tally, str]:
     of_whom = await submitter(uow, found.hospital_id, found.received_on)
     await store.open_staging(uow, (intake_row, verdict, *_COUNTED))
     tally, first_row = Tally(), 0
     numbers = await store.part_numbers(uow, found.batch_id)
-    async with _judging(platform, job, of_whom, found) as judging:
+    async with _judging(platform, job, of_whom, found, is_for_a_desk) as judging:
         for number in numbers:
             kept = await sealed_part(uow, found.batch_id, number)
             span = await judging.part(number, kept.key_id, kept.sealed_bytes)
@@ -160,11 +161,11 @@ class _HereJudging:
 
 @asynccontextmanager
 async def _judging(
-    platform: Platform, job: JobInHand, of_whom: Submitter, found: Row[Any]
+    platform: Platform, job: JobInHand, of_whom: Submitter, found: Row[Any], is_for_a_desk: bool
 ) -> AsyncIterator[DeskJudging | _HereJudging]:
     """Where the batch is judged (判定场所): the answers are the same."""
     order = Order(of_whom, (), found.batch_id, found.sealed_at, job.claimed.tenant)
-    if OF_THIS_PROCESS.takes(found.bytes):
+    if is_for_a_desk:
         async with OF_THIS_PROCESS.judging(order) as judging:
             yield judging
     else:

@@ -51,6 +51,9 @@ class _Desk:
         self._kept: dict[int, Mapping[str, bool]] = {}
         """By the number they have there; held here, so that no other table gets the same number."""
         self.batches = 0
+        self.is_ready = False
+        """Whether it was started once; a process that died is started again by the next batch."""
+        self.is_closed = False
 
     async def ask(self, *question: Any) -> Any:
         """Put a question and wait for the answer; whoever stops waiting leaves the answer to be thrown away. Raises: DeskLost."""
@@ -98,8 +101,9 @@ class _Desk:
         return answer
 
     def start(self) -> None:
-        """Have the process ready before it is asked anything (预启动). Blocks."""
+        """Have the process ready before it is asked anything (预启动). Blocks. Raises: EOFError, OSError."""
         self._start()
+        self.is_ready = True
 
     def _start(self) -> Connection:
         self.end()
@@ -107,6 +111,9 @@ class _Desk:
         command = [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), str(self._nice)]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         theirs.close()
+        if self.is_closed:
+            self.end()
+            raise EOFError
         self._kept.clear()
         ours.send(self._keyring)
         ours.recv()
@@ -170,34 +177,54 @@ class DeskJudging:
 
 
 class JudgingDesks:
-    """The desks of this process (工位池). None are open until a worker opens them: then everything is judged where it is."""
+    """The desks of this process (工位池). None are open until a worker opens them: then everything is judged where it is.
+
+    They are started when the first large batch comes, and take batches when they are ready: a worker that never sees one pays nothing.
+    """
 
     def __init__(self) -> None:
         self._desks: list[_Desk] = []
+        self._starting: asyncio.Task[None] | None = None
 
-    async def open(self, count: int, nice: int, keyring: Keyring) -> None:
-        """Open so many desks and have them ready (启用). `nice`: by how much their priority is lower, 0 to 19."""
+    def open(self, count: int, nice: int, keyring: Keyring) -> None:
+        """Have so many desks (启用). `nice`: by how much their priority is lower, 0 to 19."""
         self._desks = [_Desk(keyring, nice) for _ in range(count)]
-        for desk in self._desks:
-            try:
-                await asyncio.to_thread(desk.start)
-            except (EOFError, OSError) as exc:
-                _log.warning("judging_desk_not_started", error=type(exc).__name__)
 
     async def close(self) -> None:
         """End all of them (停用)."""
         desks, self._desks = self._desks, []
+        starting, self._starting = self._starting, None
         for desk in desks:
+            desk.is_closed = True
             await asyncio.to_thread(desk.end)
+        if starting is not None:
+            await asyncio.wait({starting}, timeout=5)
 
     def takes(self, size: int) -> bool:
         """Whether a batch of so many bytes is judged at a desk (是否交由工位)."""
-        return size >= LARGE_BYTES and bool(self._desks)
+        if size < LARGE_BYTES or not self._desks:
+            return False
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return any(desk.is_ready for desk in self._desks)
+
+    async def ready(self) -> None:
+        """Start the desks and wait until they are ready (预启动)."""
+        self.takes(LARGE_BYTES)
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
+
+    async def _start(self) -> None:
+        for started in await asyncio.gather(
+            *(asyncio.to_thread(desk.start) for desk in self._desks), return_exceptions=True
+        ):
+            if isinstance(started, BaseException):
+                _log.warning("judging_desk_not_started", error=type(started).__name__)
 
     @asynccontextmanager
     async def judging(self, order: Order) -> AsyncIterator[DeskJudging]:
         """A batch at the desk that has fewest while the block runs (占用工位). Raises: DeskLost."""
-        desk = min(self._desks, key=lambda one: one.batches)
+        desk = min((one for one in self._desks if one.is_ready), key=lambda one: one.batches)
         desk.batches += 1
         try:
             await desk.open(order)

@@ -144,4 +144,6 @@ async def every_verdict(
     after = (0, -1)
     while page := await verdicts(platform, subject, batch_id, after, None, _PAGE):
         yield page
+        if len(page) < _PAGE:
+            return
         after = (page[-1].row_no, page[-1].seq)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import sys
-import threading
 import uuid
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -39,16 +36,7 @@ _SLICE = 512
 """Bytes of zstd input taken at a time: one slice inflates to a bounded amount, so the cap is checked before memory is spent."""
 SMALL_BYTES = 256 << 10
 """A plain part of so many bytes at the most waits for no other part to be inflated."""
-_LARGE_NICE = 10
-
-
-def _step_back() -> None:
-    """Threads that inflate, compress and encrypt large parts let everybody else go first; where a thread has no priority, none."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(_LARGE_NICE, os.nice(0)))
-
-
-_LARGE = ThreadPoolExecutor(2, "large-part", initializer=_step_back)
+_LARGE = ThreadPoolExecutor(2, "large-part")
 """Two at a time: each holds a part inflated."""
 
 
