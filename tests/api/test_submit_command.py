@@ -191,6 +191,23 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     assert "已中断；再次执行同一命令，从中断处继续。" in capsys.readouterr().err
 
 
+async def test_a_step_that_was_refused_says_so_in_both_languages_and_what_to_do(place: Place) -> None:
+    client = await place.submitter()
+
+    async def token(_tenant: str, _role: Role) -> str:
+        return client.http.headers["authorization"].removeprefix("Bearer ")
+
+    actor = Actor(client.http, place.hospital, Role.HOSPITAL_SUBMITTER, token)
+    made = await actor.do(
+        "batchCreate", "BatchCreateInput", {"purpose": "LISTS", "mode": "PARTIAL"}, "batch { id uploadPath }"
+    )
+    with pytest.raises(StepRefused) as refused:
+        await actor.do("batchSeal", "BatchSealInput", {"batch": made["batch"]["id"], "parts": 1}, "batch { id }")
+    assert refused.value.zh.startswith("batchSeal：PARTS_MISSING") and refused.value.hint
+    assert refused.value.en.startswith("batchSeal was refused: PARTS_MISSING")
+    assert not any("\u4e00" <= sign <= "\u9fff" for sign in refused.value.en)
+
+
 async def test_a_file_that_is_refused_leaves_no_open_batch(place: Place, submit: Submit, tmp_path: Path) -> None:
     file = tmp_path / "book.xlsx"
     file.write_bytes(b"PK\x03\x04 no workbook")
@@ -220,3 +237,11 @@ def test_what_cannot_be_sent_is_refused_before_anything_is_asked(
     assert "FILE_FORMAT" in capsys.readouterr().err
     assert run(["submit", str(lists), "--tenant", "H1"]) == 3
     assert "NOT_RUNNING" in capsys.readouterr().err
+    empty = tmp_path / "empty.ndjson"
+    empty.write_bytes(b"")
+    assert run(["submit", str(empty), "--tenant", "H1"]) == 2
+    assert "[FILE_EMPTY] 文件是空的。" in capsys.readouterr().err
+    assert run(["submit", str(lists), "--tenant", "H1", "--annotated", str(tmp_path / "back.xlsx")]) == 2
+    assert "--annotated 只用于 .xlsx 与 .csv" in capsys.readouterr().err
+    assert run(["submit", str(lists), "--tenant", "H1", "--verdicts", str(tmp_path / "none" / "out.ndjson")]) == 2
+    assert "目录不存在" in capsys.readouterr().err

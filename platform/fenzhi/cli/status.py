@@ -78,6 +78,6 @@ def running_status(state_dir: Path) -> PlatformStatus:
         raise NotRunning(
             f"{state_dir} 上没有正在运行的平台。",
             f"No platform is running on {state_dir}.",
-            hint="fenzhi up --detach starts it; FENZHI_STATE_DIR names another state folder.",
+            hint="启动：fenzhi up --detach；其他状态目录：FENZHI_STATE_DIR / start it by fenzhi up --detach, or name another state folder",
         )
     return status

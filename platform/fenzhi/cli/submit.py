@@ -115,6 +115,13 @@ class Outcome:
         return PARTLY if self.counts["accepted"] else REFUSED
 
 
+def _in_a_folder(target: Path | None) -> Path | None:
+    """A file that can be written (可写的目标文件), told before anything is sent."""
+    if target is not None and not target.absolute().parent.is_dir():
+        raise typer.BadParameter(f"目录不存在 no such folder: {target.parent}")
+    return target
+
+
 def submit(
     file: Annotated[Path, typer.Argument(help="Lists as .ndjson, .csv or .xlsx.", exists=True, dir_okay=False)],
     tenant: Annotated[str, typer.Option("--tenant", help="Code of the hospital that submits.")],
@@ -122,10 +129,12 @@ def submit(
     atomic: Annotated[bool, typer.Option("--atomic", help="All lists or none.")] = False,
     label: Annotated[str, typer.Option("--label", help="Your own words for the batch.")] = "",
     annotated: Annotated[
-        Path | None, typer.Option("--annotated", help="Write your workbook with its findings here; with --watch.")
+        Path | None,
+        typer.Option("--annotated", help="Write your workbook with its findings here; watches.", callback=_in_a_folder),
     ] = None,
     verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", help="Write every finding here, one JSON a line; with --watch.")
+        Path | None,
+        typer.Option("--verdicts", help="Write every finding here, one JSON a line; watches.", callback=_in_a_folder),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")] = False,
 ) -> int:
@@ -136,13 +145,17 @@ def submit(
     media_type = _TYPES.get(file.suffix.lower())
     if media_type is None:
         raise _refused("FILE_FORMAT", file.suffix, "文件格式不支持。", "The format is not taken.", "使用 .ndjson、.csv 或 .xlsx。", "Use .ndjson, .csv or .xlsx.")  # fmt: skip
+    if file.stat().st_size == 0:
+        raise _refused("FILE_EMPTY", "0", "文件是空的。", "The file is empty.", "选择含有清单的文件。", "Choose a file that holds lists.")  # fmt: skip
+    if annotated is not None and media_type == _TYPES[".ndjson"]:
+        raise _refused("FILE_FORMAT", file.suffix, "--annotated 只用于 .xlsx 与 .csv：NDJSON 没有可批注的原表。", "--annotated is for .xlsx and .csv: NDJSON is no table to mark.", "改用 --verdicts 取得逐条结论。", "Use --verdicts for every finding.")  # fmt: skip
     if media_type != _TYPES[".ndjson"] and file.stat().st_size > TABLE_MOST:
         raise _refused("FILE_TOO_LARGE", str(file.stat().st_size), "表格文件过大。", "The table is too large.", "拆分后上报，或使用 .ndjson。", "Split it, or use .ndjson.")  # fmt: skip
     settings = Settings()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     mode = "ATOMIC" if atomic else "PARTIAL"
     begun = Submission(tenant, str(file), _sha256(file), mode)
-    wanted = Wanted(watch, annotated, verdicts)
+    wanted = Wanted(watch or annotated is not None or verdicts is not None, annotated, verdicts)
     try:
         outcome = asyncio.run(_submit(settings, file, media_type, begun, wanted, label, console, as_json))
     except KeyboardInterrupt:
@@ -153,7 +166,7 @@ def submit(
     if as_json:
         print(json.dumps(asdict(outcome), ensure_ascii=False, indent=2))
     else:
-        _tell(console, outcome, watch)
+        _tell(console, outcome, wanted.watch)
     return outcome.exit_code()
 
 

@@ -115,8 +115,10 @@ class Actor:
                 break
             await asyncio.sleep(0.2 * 2**attempt)
         if payload["userErrors"]:
-            said = "; ".join(f"{e['code']} {'.'.join(e['path'])}: {e['message']}" for e in payload["userErrors"][:10])
-            raise StepRefused(f"{name}：{said}", f"{name} was refused: {said}")
+            shown = payload["userErrors"][:10]
+            zh, en = ("; ".join(f"{_place(e)}: {e[text]}" for e in shown) for text in ("message", "messageEn"))
+            hint = "; ".join(dict.fromkeys(e["hint"] for e in shown if e["hint"]))
+            raise StepRefused(f"{name}：{zh}", f"{name} was refused: {en}", hint=hint)
         return payload
 
     async def wait(
@@ -170,6 +172,10 @@ class Cast:
         if (tenant, role) not in self._actors:
             self._actors[tenant, role] = Actor(self.http, tenant, role, self.make_token)
         return self._actors[tenant, role]
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (error["code"], ".".join(error["path"]))))
 
 
 def _errors(answer: Mapping[str, Any]) -> str:

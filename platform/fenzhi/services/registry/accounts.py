@@ -170,8 +170,10 @@ async def development_account(database: Database, tenant: str, role: Role) -> tu
                     f"租户 {tenant} 没有角色 {role}。",
                     f"Tenant {tenant} has no role {role}.",
                     code="ROLE_OF_ANOTHER_LEVEL",
+                    hint=f"角色 {role} 属于 {KIND_OF_ROLE[role]} 级租户；fenzhi tenants 列出全部 / that role belongs to a {KIND_OF_ROLE[role]}",
                 )
-            raise NotFound(f"没有该租户：{tenant}。", f"No such tenant: {tenant}.")
+            hint = "fenzhi tenants 列出全部租户 / lists every tenant"
+            raise NotFound(f"没有该租户：{tenant}。", f"No such tenant: {tenant}.", hint=hint)
         return subject, int(row.token_epoch)
 
 
