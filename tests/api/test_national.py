@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
 
+from builders.clearing_place import enter_area_policy
 from builders.national import envelope, file, import_records, list_of, record_of, send, set_state
 from builders.submission_place import Place, open_place
 from builders.world import World, new_key
@@ -171,6 +173,38 @@ async def test_counts_and_results_of_a_month(place: Place) -> None:
         "dip_score": "1200.5",
         "hosp_coefficient": "1.0500",
     }
+    assert (group["pay_mode"], group["pay_mode_name"], group["beside_fund_amt"]) == ("dip", "按病种分值", "")
+    assert group["case_points"] != ""
+    single = {
+        "groups": "I63.9:88.4101",
+        "levels": "",
+        "departments": "",
+        "agreement_modes": "",
+        "mode": "single_disease",
+    }
+    await enter_area_policy(
+        place.world,
+        place.city,
+        {
+            "payment_mode.table": [single, single | {"groups": "", "mode": "dip"}],
+            "payment_mode.single_disease_standards": {"I63.9:88.4101": "9000"},
+            "payment_mode.single_disease_below": "standard",
+        },
+    )
+    [group] = (await ask(place, "3606", setlym="202502"))["data"]
+    assert (group["pay_mode"], group["pay_mode_name"], group["pay_mode_name_en"]) == (
+        "single_disease",
+        "单病种定额",
+        "single disease",
+    )
+    client = await place.submitter()
+    case = (await place.cases(client, setlId="N8"))[0]["id"]
+    asked = "query($id: ID!) { caseExplain(id: $id) { disposition points paidBy { mode zh fundFen } } }"
+    explained = (await client.gql(asked, {"id": case}))["caseExplain"]
+    assert (explained["disposition"], explained["points"]) == ("beside:single_disease", None)
+    assert explained["paidBy"]["mode"] == group["pay_mode"] and explained["paidBy"]["zh"] == group["pay_mode_name"]
+    assert (group["case_points"], group["dip_codg"]) == ("", "I63.9:88.4101")
+    assert int(explained["paidBy"]["fundFen"]) == int(Decimal(group["beside_fund_amt"]) * 100) > 0
     quality = (await ask(place, "3607", setlym="202502"))["data"]
     assert [(one["setl_id"], one["code"]) for one in quality] == [("N8", "LATE_LIST")]
     assert (await ask(place, "3606", setlym="202502", page_num="2"))["data"] == []

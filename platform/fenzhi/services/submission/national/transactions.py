@@ -18,6 +18,7 @@ from sqlalchemy import Row
 from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.policy.resolved import ResolvedPolicy
+from fenzhi.rules.quantities import yuan_from_fen
 from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.rules.submission.filing import FiledState, Step, stas_type, step_of
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
@@ -25,6 +26,7 @@ from fenzhi.services.audit.sight import Sight, witness
 from fenzhi.services.policy.resolution import resolved_policy
 from fenzhi.services.scoring.assembly import ScoringFrame, scoring_frame
 from fenzhi.services.scoring.explain import CaseExplanation, explained
+from fenzhi.services.scoring.payment import ModeFrame, mode_frame
 from fenzhi.services.submission import filing
 from fenzhi.services.submission.national.keys import key_place
 from fenzhi.services.submission.national.message import (
@@ -386,17 +388,20 @@ def _month(row: Mapping[str, Any]) -> int:
 async def grouped(
     platform: Platform, subject: Subject, message: NationalMessage, body: bytes, request_id: str
 ) -> Output:
-    """3606: group, score and flags of the cases of a settlement month, by page (DIP 分组结果查询)."""
+    """3606: group, score, payment mode and flags of the cases of a settlement month, by page (DIP 分组结果查询).
+
+    A case that its mode pays beside the points has no `case_points`, as in a run.
+    """
     row = rows_of(message.input)[0]
     month, (number, size) = _month(row), _page(row)
-    frames: dict[tuple[str, date], ScoringFrame] = {}
+    frames: dict[tuple[str, date], tuple[ScoringFrame, ModeFrame]] = {}
     async with looking(platform, subject, Duty.READ_CASES) as uow:
         await _looked_up(platform, uow, message)
         cases = await national.cases_of_month(uow, month, (number - 1) * size, size)
         for case in cases:
             key = (case.insurance, case.discharge_date)
             if key not in frames:
-                frames[key] = await scoring_frame(
+                frame = await scoring_frame(
                     uow,
                     area_id=case.area_id,
                     hospital_id=case.hospital_id,
@@ -404,12 +409,16 @@ async def grouped(
                     discharge_date=case.discharge_date,
                     settlement_month=month,
                 )
+                modes = await mode_frame(uow, case, frame.agreement_mode, frame.adjustments.icu_counting)
+                frames[key] = (frame, modes)
     await _witnessed(platform, subject, message, request_id, cases=[case.case_id for case in cases])
-    told = [(case, explained(case, frames[case.insurance, case.discharge_date])) for case in cases]
+    told = [(case, explained(case, *frames[case.insurance, case.discharge_date])) for case in cases]
     return {"data": [_grouping(case, one) for case, one in told], "page_num": str(number), "page_size": str(size)}
 
 
 def _grouping(case: Row[Any], one: CaseExplanation) -> Output:
+    paid = one.paid
+    beside = paid.payment if paid is not None else None
     return {
         "setl_id": case.setl_id,
         "version": str(case.version),
@@ -421,6 +430,10 @@ def _grouping(case: Row[Any], one: CaseExplanation) -> Output:
         "hosp_coefficient": "" if one.coefficient is None else format(one.coefficient, "f"),
         "case_type": one.band or "",
         "edition": one.edition_code or "",
+        "pay_mode": paid.mode.value if paid is not None and paid.mode is not None else "",
+        "pay_mode_name": paid.zh if paid is not None else "",
+        "pay_mode_name_en": paid.en if paid is not None else "",
+        "beside_fund_amt": yuan_from_fen(beside.fund_fen) if beside is not None else "",
         "remarks": one.reason_zh,
         "remarks_en": one.reason_en,
     }
