@@ -10,7 +10,7 @@ from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi.cli.battery.walls import mutants, try_permissions, try_walls
 from fenzhi.cli.servers import ServerAddresses
-from fenzhi.store.wall_check import undeclared_halves
+from fenzhi.store.wall_check import check_catalog, undeclared_halves, undemanded_settings
 
 SEED = int(os.environ.get("FENZHI_TEST_SEED", "20261122"))
 
@@ -39,6 +39,31 @@ async def test_every_half_of_a_wall_is_declared(own_database: ServerAddresses) -
     owner = await asyncpg.connect(own_database.owner_dsn)
     try:
         assert await undeclared_halves(owner) == [], "declare them in store/wall_halves.py"
+        assert await undemanded_settings(owner) == [], "demand them in store/wall_check.py"
+    finally:
+        await owner.close()
+
+
+async def test_a_wall_of_listeners_and_a_half_that_is_got_around_are_seen(own_database: ServerAddresses) -> None:
+    """What the whole section found, and the sample above rarely takes."""
+    owner = await asyncpg.connect(own_database.owner_dsn)
+    wanted = (
+        "webhook_secret_select_fenzhi_hospital tenant",
+        "ledger_entry_select_fenzhi_county county_id",
+        "role_grant_update",
+    )
+    try:
+        found = [mutant for mutant in await mutants(owner) if any(one in mutant.where for one in wanted)]
+        assert {mutant.kind for mutant in found} >= {"level unbound", "policy or true", "policy or not false"}
+        for mutant in found:
+            transaction = owner.transaction()
+            await transaction.start()
+            await owner.execute(mutant.statement)
+            probes = await check_catalog(owner, mutant.table)
+            await transaction.rollback()
+            assert not all(probe.held for probe in probes), mutant
+        whole = {(p.table, p.role, p.question) for p in await check_catalog(owner)}
+        assert {(p.table, p.role, p.question) for p in await check_catalog(owner, "job")} <= whole
     finally:
         await owner.close()
 

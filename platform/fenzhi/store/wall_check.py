@@ -51,6 +51,7 @@ _SEES_EVERYTHING = frozenset(
 )
 """Where a policy may be unconditional: tenants and accounts for the operator, the job table for the worker, the audit for who chains it."""
 _PHANTOM = 2_000_000_000
+_SETTING = re.compile(r"current_setting\('fenzhi\.(\w+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ async def check_walls(owner_dsn: str, app_dsn: str) -> list[Probe]:
     return probes
 
 
-async def check_catalog(owner: Any) -> list[Probe]:
-    """The first half alone (检查系统目录), over a connection of the owner's: inside its transaction, if it has one open."""
-    return [probe async for probe in _catalog_probes(owner)]
+async def check_catalog(owner: Any, table: str = "") -> list[Probe]:
+    """The first half alone (检查系统目录), over a connection of the owner's: inside its transaction, if it has one open.
+
+    Of one table alone where one is named: its probes are among those of the whole, word for word.
+    """
+    return [probe async for probe in _catalog_probes(owner, table)]
 
 
 _BOUND_TO: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -127,27 +131,38 @@ _BOUND_OTHERWISE: Mapping[tuple[str, str], tuple[str, ...]] = {
         for role, setting in (("fenzhi_province", "province_id"), ("fenzhi_area", "area_id"))
     },
 }
+_LISTENERS = ("webhook_endpoint", "webhook_secret", "webhook_delivery", "webhook_attempt", "tenant_event")
+_READ_BY: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("ledger_entry", "fenzhi_county"): ("county_id",),
+    **{(table, f"fenzhi_{level}"): ("tenant",) for table in _LISTENERS for level in ("area", "county", "hospital")},
+}
+"""What reading policies are bound to besides: an account's county, and whoever listens, apart from those above and below it."""
 _WAY_AROUND = re.compile(r"\b(or|not)\b\s*\(*\s*(true|false)\b|^\s*\(*true\)*\s*$", re.IGNORECASE)
 
 
-async def _catalog_probes(owner: Any) -> AsyncIterator[Probe]:
+async def _catalog_probes(owner: Any, table: str = "") -> AsyncIterator[Probe]:
     tables = await owner.fetch(
         """
         select c.relname as name, c.relrowsecurity as enabled, c.relforcerowsecurity as forced, c.relkind::text as kind,
                c.relispartition as is_partition, pg_get_userbyid(c.relowner) as owner
         from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
-        """
+          and ($1 = '' or c.relname = $1)
+        """,
+        table,
     )
-    policies = await owner.fetch("select * from pg_policies where schemaname = 'public'")
+    policies = await owner.fetch(
+        "select * from pg_policies where schemaname = 'public' and ($1 = '' or tablename = $1)", table
+    )
     grants = await owner.fetch(
         """
         select c.relname as name, coalesce(nullif(a.grantee, 0)::regrole::text, 'public') as grantee, a.privilege_type as command
-        from pg_class c, aclexplode(c.relacl) a where c.relnamespace = 'public'::regnamespace
+        from pg_class c, aclexplode(c.relacl) a where c.relnamespace = 'public'::regnamespace and ($1 = '' or c.relname = $1)
         union
         select c.relname, coalesce(nullif(a.grantee, 0)::regrole::text, 'public'), a.privilege_type
         from pg_attribute t join pg_class c on c.oid = t.attrelid, aclexplode(t.attacl) a
-        where c.relnamespace = 'public'::regnamespace and t.attacl is not null
-        """
+        where c.relnamespace = 'public'::regnamespace and t.attacl is not null and ($1 = '' or c.relname = $1)
+        """,
+        table,
     )
     for row in tables:
         name = row["name"]
@@ -166,7 +181,7 @@ async def _catalog_probes(owner: Any) -> AsyncIterator[Probe]:
         yield Probe(name, "", "has row level security forced", row["forced"])
         for probe in _policy_probes(name, [p for p in policies if p["tablename"] == name], grants):
             yield probe
-    for probe in await _role_probes(owner):
+    for probe in [] if table else await _role_probes(owner):
         yield probe
 
 
@@ -180,14 +195,13 @@ def _policy_probes(name: str, policies: list[Any], grants: list[Any]) -> Iterato
             len(roles) == 1 and roles[0] in _ROLES,
         )
         texts = [policy[part] for part in ("qual", "with_check") if policy[part] is not None]
-        declared = metadata.tables.get(name)
-        table_class = declared.info.get("table_class", "") if declared is not None else ""
-        needed = _BOUND_OTHERWISE.get((name, roles[0])) or _BOUND_TO.get(table_class, {}).get(roles[0])
-        bound = (name, roles[0]) in _SEES_EVERYTHING or (
-            needed is not None
-            and all(f"current_setting('fenzhi.{setting}'" in text for text in texts for setting in needed)
-            and not any(_WAY_AROUND.search(text) for text in texts)
-        )
+        if (name, roles[0]) in _SEES_EVERYTHING:
+            # What it asks beyond the scope, of rows to be changed, is a half: it must not be got around either.
+            bound = not any(_WAY_AROUND.search(text) for text in texts if text != "true")
+        else:
+            needed = needed_settings(name, roles[0], policy["cmd"])
+            bound = needed is not None and not any(_WAY_AROUND.search(text) for text in texts)
+            bound = bound and all(f"current_setting('fenzhi.{one}'" in text for text in texts for one in needed or ())
         yield Probe(name, roles[0], f"policy {policy['policyname']} is bound to the scope", bound)
         for command, asked in _conditions(policy):
             halved = has_half(name, command, roles[0], asked)
@@ -205,6 +219,25 @@ def _policy_probes(name: str, policies: list[Any], grants: list[Any]) -> Iterato
             else:
                 is_owner = grant["grantee"] not in ("public", "fenzhi_app")
                 yield Probe(name, grant["grantee"], f"{grant['command']} is granted to roles only", is_owner)
+
+
+def needed_settings(table: str, role: str, command: str) -> tuple[str, ...] | None:
+    """The settings of the scope that a policy of a table, role and command must be bound to (必须绑定的范围), or none where nothing says."""
+    declared = metadata.tables.get(table)
+    table_class = declared.info.get("table_class", "") if declared is not None else ""
+    needed = _BOUND_OTHERWISE.get((table, role)) or _BOUND_TO.get(table_class, {}).get(role)
+    return needed and needed + (_READ_BY.get((table, role), ()) if command == "SELECT" else ())
+
+
+async def undemanded_settings(owner: Any) -> list[str]:
+    """Settings of the scope that a policy is bound to and need not be (未要求的范围): unbinding them would not be noticed."""
+    return [
+        f"{policy['tablename']} {command} {policy['roles'][0]}: {sorted(beyond)}"
+        for policy in await owner.fetch("select * from pg_policies where schemaname = 'public'")
+        for command, asked in _conditions(policy)
+        if (needed := needed_settings(policy["tablename"], policy["roles"][0], policy["cmd"])) is not None
+        and (beyond := set(_SETTING.findall(asked)) - set(needed))
+    ]
 
 
 async def undeclared_halves(owner: Any) -> list[str]:
