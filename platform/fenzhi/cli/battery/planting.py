@@ -34,7 +34,7 @@ CLOSED: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         """tenant code key group_code diagnosis main_procedures related_procedures sequence_text issuer subject insured_area key_id
-        client worker version rules_version object_id expert_code""".split(),
+        client worker version rules_version object_id expert_code redraw_of""".split(),
         _KEY,
     ),
     **dict.fromkeys(("setl_id", "history_id"), _FLOW),
