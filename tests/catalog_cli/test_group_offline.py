@@ -170,6 +170,53 @@ def test_a_case_is_explained_in_both_languages_with_what_was_missing(
     assert run(["explain", *arguments(world, *ALL), "--file", str(world["cases"]), "--case", "none"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("row", "mode", "by_points", "told"),
+    [
+        (
+            {"groups": "K35.8:47.0100", "mode": "single_disease"},
+            "single_disease",
+            False,
+            "[payment_mode.table #1]：单病种定额 single disease；不以上列分值支付 not by the points above",
+        ),
+        ({"groups": "TB", "mode": "drg"}, "dip", True, "[payment_mode.table #2]：按病种分值 dip"),
+        (
+            {"departments": "A28", "mode": "per_diem"},
+            None,
+            None,
+            "[payment_mode.table]：支付方式按科别确定，清单未载明",
+        ),
+    ],
+)
+def test_an_explanation_says_how_the_case_is_paid_where_a_table_is_given(
+    row: dict[str, str],
+    mode: str | None,
+    by_points: bool | None,
+    told: str,
+    world: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    blank = {"groups": "", "levels": "", "departments": "", "agreement_modes": "", "mode": "dip"}
+    choices = tmp_path / "choices.yaml"
+    choices.write_text(json.dumps({"payment_mode.table": [blank | row, blank]}), encoding="utf-8")
+    order = [
+        "explain",
+        *arguments(world, *ALL),
+        "--file",
+        str(world["cases"]),
+        "--case",
+        "c2",
+        "--choices",
+        str(choices),
+    ]
+    assert run([*order, "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert (line["payment_mode"]["mode"], line["payment_mode"]["by_points"]) == (mode, by_points)
+    assert run(order) == 0
+    assert told in capsys.readouterr().out
+
+
 def test_choices_are_those_of_policy_by_name(world: dict[str, Path], tmp_path: Path) -> None:
     choices = tmp_path / "choices.yaml"
     choices.write_text(

@@ -95,6 +95,8 @@ def told(line: dict[str, Any]) -> list[str]:
         )
         lines.append(f"  {line['chosen_zh']} {line['chosen_en']}")
         lines += [f"  候选分值 candidate {one['name']}: {one['points']}" for one in line["candidates"]]
+    if "payment_mode" in line:
+        lines.append(_paid(line["payment_mode"]))
     lines.append("步骤 steps:")
     for number, step in enumerate(line["steps"], start=1):
         lines.append(f"  {number}. [{step['rule']}] {step['zh']} {step['en']}")
@@ -104,6 +106,13 @@ def told(line: dict[str, Any]) -> list[str]:
     for one in line["rejected"]:
         lines.append(f"  - {one['group_code']} [{one['cause']}] {one['zh']} {one['en']}")
     return lines
+
+
+def _paid(mode: dict[str, Any]) -> str:
+    """How it is paid (支付方式), and whether by the points above."""
+    said = f"  支付方式 payment mode [{mode['rests_on']}]：{mode['zh']} {mode['en']}"
+    beside = "；不以上列分值支付 not by the points above"
+    return said + beside if mode["by_points"] is False else said
 
 
 def _wanted(

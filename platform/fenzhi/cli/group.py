@@ -23,6 +23,7 @@ import typer
 from fenzhi.cli.catalog.code_tables import Interventions
 from fenzhi.cli.catalog.column_map import read_column_map
 from fenzhi.cli.offline import OfflineCase, OfflineRules, read_cases, read_rules
+from fenzhi.cli.offline_mode import mode_line
 from fenzhi.engine.compiled_book import CompiledBook, compile_book
 from fenzhi.engine.engine import Engine
 from fenzhi.engine.graded_editions import EditionPlan
@@ -278,6 +279,9 @@ def line_of(
             }
             for one in outcome.rejected
         ]
+        if rules.mode_rules:
+            day = case.discharge_date
+            line["payment_mode"] = mode_line(rules.mode_rules, code, case.factor.level, day, case.principal)
     return line
 
 

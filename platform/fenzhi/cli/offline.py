@@ -23,6 +23,7 @@ from fenzhi.cli.catalog.code_tables import Interventions, read_code_tables
 from fenzhi.cli.catalog.column_map import ColumnMap
 from fenzhi.cli.catalog.discharges import DischargeReader, case_columns_statement
 from fenzhi.cli.catalog.files import read_file
+from fenzhi.cli.offline_mode import TABLE
 from fenzhi.engine.connection import BulkConnection
 from fenzhi.engine.failures import EngineFailed
 from fenzhi.rules.catalog.dialect_faults import Severity
@@ -34,6 +35,7 @@ from fenzhi.rules.grouping.catalog_book import CatalogBook
 from fenzhi.rules.grouping.group_case import InpatientCase
 from fenzhi.rules.grouping.grouping_method import GroupingMethod, UnsoundProcedure
 from fenzhi.rules.grouping.provisional_groups import ProvisionalGroup, read_provisional
+from fenzhi.rules.payment_modes.mode_of_case import ModeRule, policy_mode_rules
 from fenzhi.rules.policy.fields import (
     Layer,
     PlainContent,
@@ -123,6 +125,8 @@ class OfflineRules:
     judges_diagnoses: bool
     """Was a code table given? Without one every sound code of the cases counts as known (是否核对诊断代码表)."""
     provisional_groups: tuple[ProvisionalGroup, ...] = ()
+    mode_rules: tuple[ModeRule, ...] = ()
+    """The table of payment modes, where one is given (支付方式表)."""
 
     @property
     def provisional(self) -> Mapping[str, DiseaseGroup]:
@@ -199,6 +203,7 @@ def read_rules(
         followed = CatalogStandard(str(standard))
         rows = _subtypes(subtypes) if subtypes else ()
         adjustments = adjustment_rules_of(policy, rows)
+        modes = policy_mode_rules(policy) if TABLE in given else ()
     except ValueError as error:
         raise _refused(
             "choice", str(choices or "coefficient"), str(error), "政策参数取值有误。", "A choice has no such value."
@@ -229,6 +234,7 @@ def read_rules(
         blank_group_of(policy, found),
         judges_diagnoses=diagnoses is not None,
         provisional_groups=_provisional(provisional, edition) if provisional else (),
+        mode_rules=modes,
     )
 
 
@@ -442,7 +448,7 @@ def _coefficient(text: str) -> Decimal:
 def _choices(path: Path) -> dict[str, PlainContent]:
     """The choices of a file as policy has them: text, lists, small tables; a list may be one text with commas."""
     given = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-    known = (*CHOICES, STANDARD, PRICE)
+    known = (*CHOICES, TABLE, STANDARD, PRICE)
     if not isinstance(given, dict) or set(given) - set(known):
         saw = ", ".join(sorted(set(given) - set(known))) if isinstance(given, dict) else str(given)[:100]
         raise _refused(
