@@ -9,6 +9,9 @@ import strawberry
 from fenzhi.rules.refusals import DataRefused, FenzhiError
 from fenzhi.services.acts import Answer
 
+ERRORS = "Everything that stood in the way (业务错误)."
+"""What every payload says of its `userErrors` (业务错误字段说明)."""
+
 
 @strawberry.type(description="One thing that stands in the way (业务错误), with a stable code and its place.")
 class UserError:

@@ -1,5 +1,6 @@
 // Submit a file of settlement lists and print what became of each (上报示例): .NET Framework 4.7, Mono 6 or .NET 8 and later, no packages.
 // Environment: FENZHI_URL, FENZHI_TOKEN.
+// Debian: mono-mcs libmono-system-net-http4.0-cil libmono-system-runtime-serialization4.0-cil libmono-system-xml-linq4.0-cil
 // Mono: mcs -r:System.Net.Http -r:System.Runtime.Serialization -r:System.Xml -r:System.Xml.Linq Submit.cs && mono Submit.exe lists.ndjson
 // .NET: dotnet run -- lists.ndjson (in a console project that holds this file)
 using System;
@@ -34,7 +35,8 @@ public static class Submit
         var batch = created.Element("batch").Element("id").Value;
         var content = new ByteArrayContent(File.ReadAllBytes(file));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/x-ndjson");
-        (await Client.PutAsync(created.Element("batch").Element("uploadPath").Value + "1", content)).EnsureSuccessStatusCode();
+        var kept = await Client.PutAsync(created.Element("batch").Element("uploadPath").Value + "1", content);
+        if (!kept.IsSuccessStatusCode) throw new InvalidOperationException(await kept.Content.ReadAsStringAsync());
         await Ask(
             "mutation($i: BatchSealInput!) { batchSeal(input: $i) { batch { id } userErrors { code message } } }",
             "{\"i\": {\"idempotencyKey\": \"seal-" + key + "\", \"batch\": " + Quoted(batch) + ", \"parts\": 1}}");

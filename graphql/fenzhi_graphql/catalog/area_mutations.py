@@ -12,7 +12,7 @@ from fenzhi.services.catalog import lookups, overlays, reference_costs, scores
 from fenzhi_graphql.catalog.mutations import CatalogJobPayload, GroupScoreInput, edition_id_of, job_payload
 from fenzhi_graphql.catalog.types import AreaOverlay
 from fenzhi_graphql.context import Context, Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 
@@ -42,7 +42,7 @@ class ReferenceCostsComputeInput:
 @strawberry.type(description="The overlay, or what stood in the way.")
 class AreaOverlayPayload:
     overlay: AreaOverlay | None = strawberry.field(description="The overlay (市级调整).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _payload(context: Context, answer: Answer | None, errors: list[UserError]) -> AreaOverlayPayload:

@@ -15,7 +15,7 @@ from fenzhi_graphql.catalog.mutations import (
     job_payload,
 )
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
 
@@ -63,7 +63,7 @@ class CatalogEditionPreviewInput:
 @strawberry.type(description="The opinion was kept, or what stood in the way.")
 class GroupOpinionPayload:
     given: bool = strawberry.field(description="Whether it was kept (是否登记).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type

@@ -17,12 +17,11 @@ from fenzhi.services.catalog import build, code_tables, editions, lookups, score
 from fenzhi_graphql.catalog.types import CatalogEdition, CodeTable, CodeTableKind, GroupingStandard
 from fenzhi_graphql.context import Context, Info
 from fenzhi_graphql.jobs.types import Job, job_in_scope
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.scalars import ExactDecimal
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(
@@ -42,7 +41,7 @@ class CodeTableImportInput:
 @strawberry.type(description="The code table, or what stood in the way.")
 class CodeTablePayload:
     code_table: CodeTable | None = strawberry.field(description="The code table (代码表).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Open an empty draft of an edition (新建目录草稿).")
@@ -132,7 +131,7 @@ class CatalogEditionRejectInput:
 @strawberry.type(description="The edition, or what stood in the way.")
 class CatalogEditionPayload:
     edition: CatalogEdition | None = strawberry.field(description="The edition (目录版本).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="What an edit or a conversion did to the scores, or what stood in the way.")
@@ -143,13 +142,13 @@ class ScoreRevisionPayload:
     residual: str | None = strawberry.field(
         description="Σ score × cases after minus before, from rounding alone; blank for a conversion (舍入尾差)."
     )
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The job that does it, or what stood in the way.")
 class CatalogJobPayload:
     job: Job | None = strawberry.field(description="The job (作业).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 def edition_id_of(value: strawberry.ID) -> uuid.UUID:

@@ -14,7 +14,7 @@ from fenzhi_graphql.catalog.mutations import edition_id_of
 from fenzhi_graphql.catalog.provisional_types import ProvisionalGroup, UnmatchedKind, provisional_in_scope
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.jobs.types import uuid_of
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import Connection, connection, key_of, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
@@ -78,7 +78,7 @@ class ProvisionalGroupDecideInput:
 @strawberry.type(description="The provisional group, or what stood in the way.")
 class ProvisionalGroupPayload:
     group: ProvisionalGroup | None = strawberry.field(description="The provisional group (临时病种).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _payload(info: Info, run: Callable[[], Awaitable[Answer]]) -> ProvisionalGroupPayload:

@@ -10,11 +10,10 @@ from fenzhi.services.clearing.statement_acts import Step
 from fenzhi_graphql.clearing.runs import ClearingRun, run_in_scope
 from fenzhi_graphql.clearing.statements import HospitalStatement
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="Send a computed year to its hospitals (发出年度结算单).")
@@ -26,7 +25,7 @@ class ClearingRunIssueInput:
 @strawberry.type(description="The run, or what stood in the way.")
 class ClearingRunIssuePayload:
     run: ClearingRun | None = strawberry.field(description="The run (结算).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="One act on one annual statement (结算单操作).")
@@ -39,7 +38,7 @@ class StatementActInput:
 @strawberry.type(description="The statement, or what stood in the way.")
 class StatementActPayload:
     statement: HospitalStatement | None = strawberry.field(description="The statement (结算单).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _act(info: Info, input: StatementActInput, operation: str, step: Step) -> StatementActPayload:

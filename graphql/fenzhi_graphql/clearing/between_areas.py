@@ -16,12 +16,11 @@ from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance
 from fenzhi_graphql.jobs.types import uuid_of
 from fenzhi_graphql.node import Node, finds
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import Connection, connection, global_id, key_of, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal, Fen, exact_points
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.enum(
@@ -193,7 +192,7 @@ class AreaClearingStartInput:
 @strawberry.type(description="The job that works out the draft, or what stood in the way.")
 class AreaClearingStartPayload:
     job_id: strawberry.ID | None = strawberry.field(description="The job (作业).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Decide a draft between areas (办理区域间清算草稿).")
@@ -205,7 +204,7 @@ class AreaClearingDecideInput:
 @strawberry.type(description="The statement, or what stood in the way.")
 class AreaClearingPayload:
     clearing: AreaClearing | None = strawberry.field(description="The statement (区域间清算).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 Decided = Callable[[Platform, Subject, Request, str], Awaitable[Answer]]

@@ -13,11 +13,10 @@ from fenzhi_graphql.clearing.kinds import ClearingKind
 from fenzhi_graphql.clearing.runs import ClearingRun, run_in_scope
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="Start a month, quarter or annual run of a pool (发起结算).")
@@ -36,7 +35,7 @@ class ClearingRunStartPayload:
     already_running: ClearingRun | None = strawberry.field(
         description="The live run of the same period, when there is one (已有结算)."
     )
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Take a run one step on (结算流转).")
@@ -48,7 +47,7 @@ class ClearingRunStepInput:
 @strawberry.type(description="The run, or what stood in the way.")
 class ClearingRunPayload:
     run: ClearingRun | None = strawberry.field(description="The run (结算).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 StepTaken = Callable[[Platform, Subject, Request, str], Awaitable[Answer]]

@@ -11,11 +11,10 @@ from fenzhi.services.deadlines import calendars, clocks
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.deadlines.types import WorkingCalendar
 from fenzhi_graphql.fund.types import Insurance, PoolScope
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="Enter the calendar of a year as published (录入放假安排).")
@@ -37,7 +36,7 @@ class WorkingCalendarDecideInput:
 @strawberry.type(description="The calendar, or what stood in the way.")
 class WorkingCalendarPayload:
     calendar: WorkingCalendar | None = strawberry.field(description="The calendar (放假安排).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="A settlement month of a pool (结算月份).")
@@ -52,7 +51,7 @@ class SettlementMonthInput:
 @strawberry.type(description="How many clocks were opened or met, or what stood in the way.")
 class DeadlinesPayload:
     clocks: int = strawberry.field(description="How many (数量).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _shown(info: Info, answer: Answer | None) -> WorkingCalendar | None:

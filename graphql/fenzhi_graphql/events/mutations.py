@@ -12,7 +12,7 @@ from fenzhi.services.events import webhooks
 from fenzhi.services.submission.filing import hidden
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.events.types import EventKind, WebhookEndpoint, endpoint_in_scope
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
@@ -53,7 +53,7 @@ class WebhookStepInput:
 @strawberry.type(description="The address, or what stood in the way.")
 class WebhookPayload:
     webhook_endpoint: WebhookEndpoint | None = strawberry.field(description=_ENDPOINT)
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _payload(info: Info, answer: Answer | None, errors: list[UserError]) -> WebhookPayload:

@@ -16,12 +16,11 @@ from fenzhi.services.fund.composition import Composition
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.budget_types import BudgetChangeGround, BudgetMethodName, BudgetSetAside
 from fenzhi_graphql.fund.types import AuditDeduction, FundBudget, Insurance, Payment, PaymentPart, PoolScope
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="One thing that is kept back or paid by other means (一项预留或单列).")
@@ -85,7 +84,7 @@ class FundBudgetDecideInput:
 @strawberry.type(description="The budget, or what stood in the way.")
 class FundBudgetPayload:
     budget: FundBudget | None = strawberry.field(description="The budget (预算).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Record a payment on a published statement (登记拨付).")
@@ -106,7 +105,7 @@ class PaymentRecordInput:
 @strawberry.type(description="The payment, or what stood in the way.")
 class PaymentPayload:
     payment: Payment | None = strawberry.field(description="The payment (拨付).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Reverse a payment recorded wrongly (冲正拨付).")
@@ -138,7 +137,7 @@ class AuditDeductionDecideInput:
 @strawberry.type(description="The deduction, or what stood in the way.")
 class AuditDeductionPayload:
     deduction: AuditDeduction | None = strawberry.field(description="The deduction (扣款).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _decide_budget(info: Info, input: FundBudgetDecideInput, operation: str, approve: bool) -> FundBudgetPayload:

@@ -21,13 +21,12 @@ from fenzhi_graphql.fund.year_types import (
     VolumeBaseline,
     entry_in_scope,
 )
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 T = TypeVar("T")
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="The assessment of one hospital (机构考核结果).")
@@ -132,31 +131,31 @@ class YearEntriesDecideInput:
 @strawberry.type(description="The assessments, or what stood in the way.")
 class AssessmentsPayload:
     assessments: list[AssessmentResult] = strawberry.field(description="The assessments (考核结果).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The opening balances, or what stood in the way.")
 class AccountOpeningsPayload:
     openings: list[AccountOpening] = strawberry.field(description="The opening balances (期初余额).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The receivables, or what stood in the way.")
 class ReceivablesPayload:
     receivables: list[Receivable] = strawberry.field(description="The receivables (应收款).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The advances, or what stood in the way.")
 class AdvancesPayload:
     advances: list[Advance] = strawberry.field(description="The advances (预付金).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The baselines, or what stood in the way.")
 class VolumeBaselinesPayload:
     baselines: list[VolumeBaseline] = strawberry.field(description="The baselines (基准量).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 class _OfPool(Protocol):

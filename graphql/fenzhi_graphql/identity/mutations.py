@@ -11,11 +11,10 @@ from fenzhi.services.acts import as_id
 from fenzhi.services.identity import administration, clients, issuers, lookups
 from fenzhi_graphql.context import Context, Info
 from fenzhi_graphql.identity.types import Account, ApiClient, RoleGrant, TokenIssuer, issuer_of
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="Open an account without any role (开通账号).")
@@ -38,7 +37,7 @@ class AccountLockInput:
 @strawberry.type(description="The account, or what stood in the way.")
 class AccountPayload:
     account: Account | None = strawberry.field(description="The account (账号).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Let an account act in a role for a tenant (授权).")
@@ -70,13 +69,13 @@ class RolePayload:
     grant: RoleGrant | None = strawberry.field(
         default=None, description="What waits for another person, or null when the role is held at once (授权申请)."
     )
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The proposed role as it stands, or what stood in the way.")
 class RoleGrantPayload:
     grant: RoleGrant | None = strawberry.field(description="The role (授权申请).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Let tokens of a client act for a tenant (登记客户端).")
@@ -97,7 +96,7 @@ class ClientEndInput:
 @strawberry.type(description="The client, or what stood in the way.")
 class ClientPayload:
     api_client: ApiClient | None = strawberry.field(description="The client (客户端).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Register an issuer for a province, a city or the platform (登记签发方).")
@@ -125,7 +124,7 @@ class IssuerStepInput:
 @strawberry.type(description="The issuer, or what stood in the way.")
 class IssuerPayload:
     token_issuer: TokenIssuer | None = strawberry.field(description="The issuer (签发方).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Take your own token back before its end (注销令牌).")
@@ -136,7 +135,7 @@ class SignOutInput:
 @strawberry.type(description="Whether the token was taken back.")
 class SignOutPayload:
     is_signed_out: bool = strawberry.field(description="True when it was (是否已注销).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type

@@ -9,13 +9,12 @@ from fenzhi.services.point_value import bargained, budget, lookups
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.fund.types import Insurance, PoolScope
 from fenzhi_graphql.jobs.types import Job, job_in_scope, uuid_of
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.point_value.types import PointValue
 from fenzhi_graphql.scalars import ExactDecimal
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 
 
 @strawberry.input(description="Compute the budget point value of a pool under an edition (测算预算点值).")
@@ -34,7 +33,7 @@ class BudgetPointValueComputePayload:
     job: Job | None = strawberry.field(
         description="The job; the draft appears in `pointValues` when it is done (作业)."
     )
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Approve a computed budget point value, as another person (批准预算点值).")
@@ -46,7 +45,7 @@ class BudgetPointValueApproveInput:
 @strawberry.type(description="The point value, or what stood in the way.")
 class PointValuePayload:
     point_value: PointValue | None = strawberry.field(description="The point value (点值).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="Enter the point value the parties of a pool settled (录入协商点值).")

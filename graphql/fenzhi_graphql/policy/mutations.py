@@ -10,7 +10,7 @@ import strawberry
 from fenzhi.services.acts import Answer, as_id
 from fenzhi.services.policy import proposals
 from fenzhi_graphql.context import Context, Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.policy.types import PolicyEntry
 
@@ -54,7 +54,7 @@ class PolicyPayload:
     entries: list[PolicyEntry] = strawberry.field(
         description="The entries concerned, in the order of the input (条目)."
     )
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _payload(context: Context, answer: Answer | None, errors: list[UserError]) -> PolicyPayload:

@@ -10,7 +10,7 @@ import strawberry
 from fenzhi.access.roles import TenantKind
 from fenzhi.services.registry import lookups, onboarding, standing
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.registry.types import Hospital
 from fenzhi_graphql.scalars import ExactDecimal
 
@@ -56,7 +56,7 @@ class TenantOpenInput:
 @strawberry.type(description="The opened tenant, or what stood in the way.")
 class TenantOpenPayload:
     tenant: str | None = strawberry.field(description="Code of the opened tenant (租户编码).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.input(description="A coefficient of one insurance type (系数).")
@@ -85,7 +85,7 @@ class HospitalStandingRegisterInput:
 @strawberry.type(description="The hospital, or what stood in the way.")
 class HospitalPayload:
     hospital: Hospital | None = strawberry.field(description="The hospital (医院).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type

@@ -10,7 +10,7 @@ import strawberry
 from fenzhi.services.acts import Answer
 from fenzhi.services.review import applications, cycles, experts, hearing, outcomes
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.review.types import (
     ReviewCycle,
@@ -24,7 +24,6 @@ from fenzhi_graphql.review.types import (
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 _CASE = "The application (特例单议申请)."
 
 
@@ -124,19 +123,19 @@ class SpecialCasePayInput:
 @strawberry.type(description="The application, or what stood in the way.")
 class SpecialCasePayload:
     special_case: SpecialCase | None = strawberry.field(description=_CASE)
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The expert, or what stood in the way.")
 class ReviewExpertPayload:
     expert: ReviewExpert | None = strawberry.field(description="The expert (专家).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The closed cycle, or what stood in the way.")
 class ReviewCyclePayload:
     cycle: ReviewCycle | None = strawberry.field(description="The cycle (评审周期).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _case(info: Info, act: Awaitable[Answer]) -> SpecialCasePayload:

@@ -11,12 +11,11 @@ from fenzhi.services.scorecard import quality_league
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.jobs.types import Job, job_in_scope, uuid_of
 from fenzhi_graphql.node import Node, finds
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import Connection, connection, global_id, key_of, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal
 
 _KEY = "A fresh random key; the same when retrying (幂等键)."
-_ERRORS = "Everything that stood in the way (业务错误)."
 _CODES = "timeliness 及时率, completeness 完整率, first_pass 首次通过率, grouping 入组率 or code_accuracy 编码准确率"
 
 
@@ -103,13 +102,13 @@ class QualityLeaguePublishInput:
 @strawberry.type(description="The drafting job, or what stood in the way.")
 class QualityLeagueDraftPayload:
     job: Job | None = strawberry.field(description="The job that drafts (作业).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The league, or what stood in the way.")
 class QualityLeaguePayload:
     quality_league: QualityLeague | None = strawberry.field(description="The league (排名).")
-    user_errors: list[UserError] = strawberry.field(description=_ERRORS)
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _in_scope(info: Info, key: str) -> QualityLeague | None:

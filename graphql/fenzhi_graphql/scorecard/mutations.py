@@ -8,7 +8,7 @@ from fenzhi.services.acts import Answer
 from fenzhi.services.scorecard import draft_scorecards
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.jobs.types import Job, job_in_scope, uuid_of
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 
 
 @strawberry.input(description="A quarter of your pooling area (季度).")
@@ -21,13 +21,13 @@ class ScorecardsQuarterInput:
 @strawberry.type(description="The drafting job, or what stood in the way.")
 class ScorecardsDraftPayload:
     job: Job | None = strawberry.field(description="The job that drafts (作业).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="How many scorecards moved, or what stood in the way.")
 class ScorecardsPayload:
     moved: int = strawberry.field(description="Scorecards that took the step (处理份数).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 def _payload(answer: Answer | None, errors: list[UserError]) -> ScorecardsPayload:

@@ -15,7 +15,7 @@ from fenzhi.services.submission import filing, freezing, returns
 from fenzhi.services.submission.national.keys import NewMessageKey, register_message_key
 from fenzhi.services.submission.national.signature import SignatureKind
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.submission.filing_types import CaseHold, FiledList, case_hold_in_scope, filed_list_in_scope
 from fenzhi_graphql.submission.list_input import SettlementListInput, wire_line
@@ -74,19 +74,19 @@ class MessageKeyRegisterInput:
 @strawberry.type(description="The filed list, or what stood in the way.")
 class FiledListPayload:
     filed_list: FiledList | None = strawberry.field(description="The list (清单).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="The hold, or what stood in the way.")
 class CaseHoldPayload:
     case_hold: CaseHold | None = strawberry.field(description="The hold (暂不结算记录).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="Whether the key was registered, or what stood in the way.")
 class MessageKeyPayload:
     registered: bool = strawberry.field(description="Whether it is registered (是否登记).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _list(info: Info, answer: Answer | None, errors: list[UserError]) -> FiledListPayload:

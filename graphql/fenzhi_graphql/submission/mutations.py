@@ -9,7 +9,7 @@ import strawberry
 from fenzhi.services.acts import Answer, as_id
 from fenzhi.services.submission import batches
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import key_of
 from fenzhi_graphql.submission.list_input import SettlementListInput, wire_line
 from fenzhi_graphql.submission.types import Batch, BatchMode, BatchPurpose, batch_in_scope
@@ -55,7 +55,7 @@ class SettlementListsSubmitInput:
 @strawberry.type(description="The batch, or what stood in the way.")
 class BatchPayload:
     batch: Batch | None = strawberry.field(description="The batch (批次).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 async def _payload(info: Info, answer: Answer | None, errors: list[UserError]) -> BatchPayload:

@@ -12,7 +12,7 @@ from fenzhi.services.acts import as_id
 from fenzhi.services.audit.sight import Sight
 from fenzhi.services.submission import personal
 from fenzhi_graphql.context import Info
-from fenzhi_graphql.outcomes import NOT_THE_CALLERS_BUSINESS, UserError, user_errors
+from fenzhi_graphql.outcomes import ERRORS, NOT_THE_CALLERS_BUSINESS, UserError, user_errors
 from fenzhi_graphql.paging import global_id, key_of
 from fenzhi_graphql.sight import Shows
 
@@ -71,7 +71,7 @@ class PersonalFields(Shows):
 @strawberry.type(description="The personal fields, or what stood in the way.")
 class PersonalFieldsRevealPayload:
     personal_fields: PersonalFields | None = strawberry.field(description="The fields (个人信息).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type

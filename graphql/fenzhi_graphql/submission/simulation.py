@@ -10,7 +10,7 @@ import strawberry
 from fenzhi.services.submission import qc_simulation
 from fenzhi_graphql.context import Info
 from fenzhi_graphql.jobs.types import Job, JobState, job_in_scope, uuid_of
-from fenzhi_graphql.outcomes import UserError, answered
+from fenzhi_graphql.outcomes import ERRORS, UserError, answered
 from fenzhi_graphql.paging import Connection, connection, global_id, keys_of, page_size
 from fenzhi_graphql.scalars import ExactDecimal, Fen
 
@@ -36,7 +36,7 @@ class QcSimulateInput:
 @strawberry.type(description="The job that tries it, or what stood in the way.")
 class QcSimulatePayload:
     job: Job | None = strawberry.field(description="The job (作业).")
-    user_errors: list[UserError] = strawberry.field(description="Everything that stood in the way (业务错误).")
+    user_errors: list[UserError] = strawberry.field(description=ERRORS)
 
 
 @strawberry.type(description="One parameter as it was tried (模拟的参数).")

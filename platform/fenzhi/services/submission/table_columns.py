@@ -126,7 +126,6 @@ SHEETS: Mapping[str, str] = {
     "重症监护": "icuinfo",
 }
 """Sheet of rows → node of the list (多行表与节点)."""
-SHEET_OF: Mapping[str, str] = {node: sheet for sheet, node in SHEETS.items()}
 RESULTS = "校验结果"
 GUIDE = "填写说明"
 OTHER_SHEETS = frozenset({RESULTS, GUIDE})
