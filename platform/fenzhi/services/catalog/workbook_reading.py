@@ -32,8 +32,8 @@ from fenzhi.services.catalog.workbook_columns import (
     SHEET,
     VERSION,
 )
+from fenzhi.services.submission.csv_sheets import csv_sheet, detected_charset
 from fenzhi.services.submission.table_columns import Column, Kind, column_named, letters
-from fenzhi.services.submission.table_lists import csv_sheet, detected_charset
 from fenzhi.services.submission.workbook_cells import Cell, Sheet, read_workbook
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")

@@ -6,8 +6,6 @@ a cell gets wrong is a finding about its list, with the cell's name. A cell is n
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import msgspec
 
 from fenzhi.rules.refusals import DataRefused, Refusal
 from fenzhi.rules.submission.verdict_texts import refusal
+from fenzhi.services.submission.csv_sheets import csv_sheet, detected_charset, table_fault
 from fenzhi.services.submission.parse_part import ParsedRow, read_one
 from fenzhi.services.submission.table_columns import (
     ACCEPTED_MARK,
@@ -89,17 +88,6 @@ class ReadTable:
         return sheet, number, columns.get(rest.lstrip("."), columns.get(KEY.name, 0))
 
 
-def detected_charset(content: bytes) -> str | None:
-    """The encoding of a CSV file (检测编码): UTF-8 with or without mark, else GB18030, else None."""
-    for charset, name in (("utf-8-sig", "UTF-8"), ("gb18030", "GB18030")):
-        try:
-            content.decode(charset)
-        except UnicodeDecodeError:
-            continue
-        return "UTF-8 BOM" if name == "UTF-8" and content.startswith(b"\xef\xbb\xbf") else name
-    return None
-
-
 def looks_like_table(content: bytes) -> str:
     """ "xlsx", "csv", or "" for a part of NDJSON (识别分片格式).
 
@@ -144,50 +132,6 @@ def table_rows(table: ReadTable) -> Iterator[ParsedRow]:
         yield ParsedRow(row.row_no, 0, 0, b"", given, row.faults + found)
 
 
-def _fault(code: str, where: str, saw: str, zh: str, en: str, remedy_zh: str, remedy_en: str) -> Refusal:
-    return Refusal(code, where, saw[:60], zh, en, remedy_zh, remedy_en)
-
-
-def csv_sheet(content: bytes, charset: str, name: str = LISTS) -> Sheet:
-    """A CSV file as a sheet (CSV 转工作表). Raises: DataRefused for an unknown encoding or broken quotes."""
-    where = f"{name}!A1"
-    if not charset:
-        fault = _fault(
-            "CSV_ENCODING",
-            where,
-            content[:8].hex(" "),
-            "CSV 文件既不是 UTF-8，也不是 GB18030。",
-            "The CSV file is neither UTF-8 nor GB18030.",
-            "另存为“CSV UTF-8”后上传。",
-            "Save it as CSV UTF-8 and upload it again.",
-        )
-        raise DataRefused((fault,))
-    text = content.decode("gb18030" if charset == "GB18030" else "utf-8-sig")
-    sheet = Sheet(name)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for number, values in enumerate(reader, start=1):
-            line = [
-                Cell(number, place, "formula" if said.startswith("=") else "text", said)
-                for place, said in enumerate(values)
-                if said.strip()
-            ]
-            if line:
-                sheet.rows.append(line)
-    except csv.Error as exc:
-        fault = _fault(
-            "CSV_QUOTES",
-            f"line {reader.line_num}",
-            str(exc),
-            f"第 {reader.line_num} 行的引号不成对或含有非法字符。",
-            f"Line {reader.line_num} has unpaired quotes or characters CSV does not know.",
-            "用表格软件重新导出 CSV。",
-            "Export the file again.",
-        )
-        raise DataRefused((fault,)) from exc
-    return sheet
-
-
 def _read(table: ReadTable, faults: list[Refusal]) -> None:
     by_name: dict[str, Sheet] = {}
     for sheet in table.cells:
@@ -224,7 +168,7 @@ def _read(table: ReadTable, faults: list[Refusal]) -> None:
     _lists(table, lists, columns[LISTS], children)
     if len(table.lists) > LISTS_MOST:
         faults.append(
-            _fault(
+            table_fault(
                 "TABLE_TOO_MANY_LISTS",
                 LISTS,
                 str(len(table.lists)),
@@ -237,7 +181,7 @@ def _read(table: ReadTable, faults: list[Refusal]) -> None:
 
 
 def _no_lists() -> Refusal:
-    return _fault(
+    return table_fault(
         "TABLE_NO_LISTS",
         LISTS,
         "",
@@ -249,7 +193,7 @@ def _no_lists() -> Refusal:
 
 
 def _strange_sheet(name: str) -> Refusal:
-    return _fault(
+    return table_fault(
         "TABLE_STRANGE_SHEET",
         name[:31],
         name,
@@ -261,7 +205,7 @@ def _strange_sheet(name: str) -> Refusal:
 
 
 def _hidden_sheet(name: str) -> Refusal:
-    return _fault(
+    return table_fault(
         "TABLE_HIDDEN_SHEET",
         name,
         name,
@@ -281,7 +225,7 @@ def _columns(sheet: Sheet, faults: list[Refusal]) -> dict[int, Column]:
         where = f"{sheet.name.strip()}!{letters(cell.column)}{cell.row}"
         if column is None:
             faults.append(
-                _fault(
+                table_fault(
                     "TABLE_STRANGE_COLUMN",
                     where,
                     cell.text,
@@ -293,7 +237,7 @@ def _columns(sheet: Sheet, faults: list[Refusal]) -> dict[int, Column]:
             )
         elif any(other.name == column.name for other in found.values()):
             faults.append(
-                _fault(
+                table_fault(
                     "TABLE_REPEATED_COLUMN",
                     where,
                     cell.text,
@@ -307,7 +251,7 @@ def _columns(sheet: Sheet, faults: list[Refusal]) -> dict[int, Column]:
             found[cell.column] = column
     if not any(column.name == KEY.name for column in found.values()):
         faults.append(
-            _fault(
+            table_fault(
                 "TABLE_NO_KEY",
                 sheet.name.strip(),
                 "",
@@ -332,7 +276,7 @@ def _children(
             found.setdefault(key, []).append((line[0].row, line))
         elif not _is_example(line, columns) and len(faults) < FAULTS_MOST:
             faults.append(
-                _fault(
+                table_fault(
                     "TABLE_ROW_WITHOUT_LIST",
                     f"{sheet.name.strip()}!{letters(max(key_at, 0))}{line[0].row}",
                     key,
