@@ -35,7 +35,7 @@ from fenzhi.cli.database_roles import replace_dsn
 from fenzhi.cli.flow.client import fresh_key
 from fenzhi.cli.probes.enumerate import questions
 from fenzhi.cli.probes.judge import Judge, not_admitted
-from fenzhi.cli.probes.paths import ask_path
+from fenzhi.cli.probes.paths import ask_path, methods_of
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import CANARY, ProbedWorld, personal_canary
 from fenzhi.cli.servers import ServerAddresses, Servers
@@ -182,7 +182,7 @@ async def _ask_everything(world: ProbedWorld, rng: random.Random, rounds: int) -
         for question in asked:
             await judge.ask(question, subject, role)
         for route in table:
-            for method in sorted((route.methods or set()) - {"HEAD"}):
+            for method in methods_of(route):
                 await ask_path(judge, route, method, subject, role)
     return judge
 

@@ -17,7 +17,7 @@ from fenzhi.access.roles import KIND_OF_ROLE, Role, TenantKind
 from fenzhi.cli.probes import state
 from fenzhi.cli.probes.enumerate import Question, questions
 from fenzhi.cli.probes.judge import Judge, Verdicts
-from fenzhi.cli.probes.paths import ask_path, ask_without_token
+from fenzhi.cli.probes.paths import ask_path, ask_without_token, methods_of
 from fenzhi.cli.probes.stage import probed_world
 from fenzhi.cli.probes.world import ProbedWorld
 from fenzhi.cli.status import NotRunning, running_status
@@ -95,7 +95,7 @@ async def probe_api(world: ProbedWorld, app_dsn: str) -> tuple[Verdicts, int, in
     asked = list(questions(build_schema(schema_text())))
     table = [route for route in routes(b"") if isinstance(route, Route)]
     for route in table:
-        for method in sorted((route.methods or set()) - {"HEAD"}):
+        for method in methods_of(route):
             await ask_without_token(judge, route, method)
     for subject, role in world.subjects():
         before = await state.state_of(app_dsn)
@@ -109,7 +109,7 @@ async def _ask_everything(judge: Judge, asked: list[Question], table: list[Route
         await judge.ask(question, subject, role)
         await judge.foreign_cursor(question, subject, role)
     for route in table:
-        for method in sorted((route.methods or set()) - {"HEAD"}):
+        for method in methods_of(route):
             if route.path not in ("/graphql", "/healthz", "/readyz"):
                 await ask_path(judge, route, method, subject, role)
 

@@ -12,6 +12,9 @@ from fenzhi.cli.probes.judge import HIDDEN, RELATIONS, Judge, filler, normalized
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """Paths without a tenant: they answer anybody, and say nothing of anybody."""
+_TELLING = frozenset({"content-length", "content-type", "repr-digest", "etag", "last-modified", "location"})
+"""Headers of an answer without a body that say something of what was asked for."""
+_DOOR = {401: '"code": "UNAUTHENTICATED"', 429: '"code": "LOCKED_OUT"', 503: '"code": "UNAVAILABLE"'}
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 PARAMETER_TYPES = {"batch": "Batch", "job_id": "Job", "edition": "CatalogEdition"}
 """Path parameters that are ids, and the node type each wants."""
@@ -24,6 +27,12 @@ def slots_of(path: str) -> dict[str, IdSlot]:
     return {
         name: IdSlot((name,), PARAMETER_TYPES[name]) for name in _PARAMETER.findall(path) if name in PARAMETER_TYPES
     }
+
+
+def methods_of(route: Route) -> list[str]:
+    """What a path is asked with (请求方法): HEAD where it stands for itself, not where it is GET without the body."""
+    methods = route.methods or set()
+    return sorted(methods - {"HEAD"} if "GET" in methods else methods)
 
 
 async def ask_path(judge: Judge, route: Route, method: str, subject: str, role: Role) -> None:
@@ -62,6 +71,10 @@ async def _send(
     judge.verdicts.probes += 1
     judge.verdicts.relations[relation] += 1
     text = f"{response.status_code} {response.text}"
+    if method == "HEAD":
+        # What such an answer says, it says by its headers; and who is refused at the door has no more than the number.
+        told = sorted(f"{name}: {value}" for name, value in response.headers.items() if name in _TELLING)
+        text = f"{text} {told} {_DOOR.get(response.status_code, '')}"
     if response.status_code >= 500:
         judge.verdicts.crashes.append(f"{label}: {text[:300]}")
     judge.scan(label, subject, text)

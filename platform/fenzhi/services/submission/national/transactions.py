@@ -394,12 +394,12 @@ async def grouped(
     """
     row = rows_of(message.input)[0]
     month, (number, size) = _month(row), _page(row)
-    frames: dict[tuple[str, date], tuple[ScoringFrame, ModeFrame]] = {}
+    frames: dict[tuple[str, str, date], tuple[ScoringFrame, ModeFrame]] = {}
     async with looking(platform, subject, Duty.READ_CASES) as uow:
         await _looked_up(platform, uow, message)
         cases = await national.cases_of_month(uow, month, (number - 1) * size, size)
         for case in cases:
-            key = (case.insurance, case.discharge_date)
+            key = (case.insurance, case.pool_scope, case.discharge_date)
             if key not in frames:
                 frame = await scoring_frame(
                     uow,
@@ -408,11 +408,12 @@ async def grouped(
                     insurance=case.insurance,
                     discharge_date=case.discharge_date,
                     settlement_month=month,
+                    pool_scope=case.pool_scope,
                 )
                 modes = await mode_frame(uow, case, frame.agreement_mode, frame.adjustments.icu_counting)
                 frames[key] = (frame, modes)
     await _witnessed(platform, subject, message, request_id, cases=[case.case_id for case in cases])
-    told = [(case, explained(case, *frames[case.insurance, case.discharge_date])) for case in cases]
+    told = [(case, explained(case, *frames[case.insurance, case.pool_scope, case.discharge_date])) for case in cases]
     return {"data": [_grouping(case, one) for case, one in told], "page_num": str(number), "page_size": str(size)}
 
 
