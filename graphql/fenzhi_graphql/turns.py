@@ -7,12 +7,13 @@ work one loop: two hundred requests begun together are each as slow as the last 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+
+from fenzhi.services.recent_use import RecentUse
 
 AT_ONCE = 16
 """Requests worked on at the same time; a few less than the process has connections to the database."""
@@ -24,9 +25,6 @@ REST_MOST_S = 0.25
 """Beside a lighter tenant a heavy one rests after a request for as long as that took, and no longer than this."""
 PATIENCE_S = 0.5
 """A request that has waited so long begins without a rest, and though a lighter tenant's is worked on."""
-HALF_LIFE_S = 10.0
-"""Work done so long ago counts half."""
-_FORGOTTEN_S = 0.001
 _LOOK_S = 0.02
 """While somebody waits it is looked so often whether a rest is over or a tenant asleep."""
 
@@ -44,7 +42,7 @@ class RequestTurns:
         self._clock = clock
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[_Waiting]] = {}
-        self._had: dict[str, tuple[float, float]] = {}
+        self._had = RecentUse()
         self._rests_until: dict[str, float] = {}
         self._looking: asyncio.TimerHandle | None = None
 
@@ -57,7 +55,7 @@ class RequestTurns:
             yield
         finally:
             now = self._clock()
-            self._had[tenant] = (self._had_of(tenant, now) + now - began, now)
+            self._had.add(tenant, now - began, now)
             self._rests_until[tenant] = now + min(now - began, REST_MOST_S)
             self._leave(tenant)
 
@@ -84,7 +82,7 @@ class RequestTurns:
     def _look(self) -> None:
         """Let begin whose turn it is."""
         now = self._clock()
-        for one in sorted(self._waiting, key=lambda one: (self._had_of(one, now), self._running[one])):
+        for one in sorted(self._waiting, key=lambda one: (self._had.of(one, now), self._running[one])):
             line = self._waiting[one]
             while line and (line[0].turn.done() or self._may_begin(one, now, line[0].since)):
                 mine = line.popleft().turn
@@ -93,9 +91,7 @@ class RequestTurns:
                     mine.set_result(None)
             if not line:
                 del self._waiting[one]
-        self._had = {
-            one: had for one, had in self._had.items() if self._running[one] or self._had_of(one, now) > _FORGOTTEN_S
-        }
+        self._had.forget(now, lambda one: self._running[one] > 0)
         self._rests_until = {one: until for one, until in self._rests_until.items() if until > now}
         self._look_again()
 
@@ -122,10 +118,5 @@ class RequestTurns:
 
     def _lighter(self, tenant: str, now: float) -> list[str]:
         """Tenants that are awake and had less than half of it lately."""
-        had = self._had_of(tenant, now)
-        awake = {one for one, (_, at) in self._had.items() if now - at < AWAKE_S} | set(self._running)
-        return [one for one in awake if one != tenant and 2 * self._had_of(one, now) < had]
-
-    def _had_of(self, tenant: str, now: float) -> float:
-        seconds, at = self._had.get(tenant, (0.0, now))
-        return seconds * math.pow(0.5, (now - at) / HALF_LIFE_S)
+        awake = self._had.since(now - AWAKE_S) | set(self._running)
+        return [one for one in awake if self._had.is_light_beside(one, tenant, now)]

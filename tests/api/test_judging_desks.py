@@ -30,7 +30,7 @@ from fenzhi.store.tables import submission as tables
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(world: World) -> Place:
-    return await open_place(world, "Y1")
+    return await open_place(world, "YA")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

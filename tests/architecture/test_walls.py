@@ -12,7 +12,7 @@ import pytest_asyncio
 from builders.world import FIRST_TREE, SECOND_TREE, open_world
 from fenzhi.cli.servers import ServerAddresses, Servers
 from fenzhi.store.tables import TableClass, metadata
-from fenzhi.store.wall_check import check_walls
+from fenzhi.store.wall_check import check_catalog, check_walls
 
 KEYS = {TableClass.PROVINCE: "province_id", TableClass.AREA: "area_id", TableClass.HOSPITAL: "hospital_id"}
 
@@ -45,19 +45,33 @@ async def test_the_walls_hold(walled: ServerAddresses) -> None:
     assert len(probes) > 20 * len(metadata.tables)
 
 
-@pytest.mark.parametrize("table", ["province_policy", "pooling_area", "hospital", "account", "job"])
-@pytest.mark.parametrize(
-    "damage",
-    ["alter table {t} disable row level security", "alter table {t} no force row level security"],
-    ids=["disabled", "not forced"],
-)
-async def test_a_fallen_wall_is_seen(walled: ServerAddresses, table: str, damage: str) -> None:
+FALLEN = ("alter table {t} disable row level security", "alter table {t} no force row level security")
+
+
+@pytest.mark.parametrize("damage", FALLEN, ids=["disabled", "not forced"])
+async def test_a_fallen_wall_is_seen(walled: ServerAddresses, damage: str) -> None:
+    """By the look at the catalog, wherever it falls; `battery walls` does so with every policy."""
     owner = await asyncpg.connect(walled.owner_dsn)
     try:
-        await owner.execute(damage.format(t=table))
-        probes = await check_walls(walled.owner_dsn, walled.app_dsn)
-        assert table in {probe.table for probe in probes if not probe.held}
+        for table in ("province_policy", "pooling_area", "hospital", "account", "job"):
+            fall = owner.transaction()
+            await fall.start()
+            await owner.execute(damage.format(t=table))
+            probes = await check_catalog(owner)
+            await fall.rollback()
+            assert {probe.table for probe in probes if not probe.held} == {table}
     finally:
-        await owner.execute(f"alter table {table} enable row level security")
-        await owner.execute(f"alter table {table} force row level security")
+        await owner.close()
+
+
+async def test_the_whole_check_sees_a_fallen_wall(walled: ServerAddresses) -> None:
+    """Through the roles' own eyes as well."""
+    owner = await asyncpg.connect(walled.owner_dsn)
+    try:
+        await owner.execute(FALLEN[0].format(t="hospital"))
+        fallen = {probe.question for probe in await check_walls(walled.owner_dsn, walled.app_dsn) if not probe.held}
+        assert "has row level security enabled" in fallen
+        assert len(fallen) > 1
+    finally:
+        await owner.execute("alter table hospital enable row level security")
         await owner.close()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-HALF_LIFE_S = 10.0
-"""Work done so long ago counts half."""
+from fenzhi.services.recent_use import RecentUse
+
 YIELDS_S = 1.0
 """For how long after its beginning a job holds back those of heavier tenants; what takes longer is not light."""
-_FORGOTTEN_S = 0.001
 
 
 class TenantShares:
@@ -21,7 +19,7 @@ class TenantShares:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._under_way: dict[uuid.UUID, tuple[str, float]] = {}
-        self._had: dict[str, tuple[float, float]] = {}
+        self._had = RecentUse()
 
     @contextmanager
     def under_way(self, job_id: uuid.UUID, tenant: str) -> Iterator[None]:
@@ -33,18 +31,13 @@ class TenantShares:
         finally:
             now = self._clock()
             del self._under_way[job_id]
-            self._had[tenant] = (self._had_of(tenant, now) + now - began, now)
-            self._had = {one: had for one, had in self._had.items() if self._had_of(one, now) > _FORGOTTEN_S}
+            self._had.add(tenant, now - began, now)
+            self._had.forget(now)
 
     def yields(self, tenant: str) -> bool:
         """Whether a job of the tenant waits for one of a tenant that had less than half of it lately (是否让行)."""
         now = self._clock()
-        had = self._had_of(tenant, now)
         return any(
-            one != tenant and now - began < YIELDS_S and 2 * self._had_of(one, now) < had
+            now - began < YIELDS_S and self._had.is_light_beside(one, tenant, now)
             for one, began in self._under_way.values()
         )
-
-    def _had_of(self, tenant: str, now: float) -> float:
-        seconds, at = self._had.get(tenant, (0.0, now))
-        return seconds * math.pow(0.5, (now - at) / HALF_LIFE_S)

@@ -6,18 +6,16 @@ little the other; in turns the small one waits for a slice of the large one and 
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fenzhi.services.recent_use import RecentUse
+
 SLICE_ROWS = 250
 """Rows read or judged in one turn, some fifty milliseconds of work; at 25 rows the turns themselves cost an eighth."""
-HALF_LIFE_S = 10.0
-"""Work done so long ago counts half."""
-_FORGOTTEN_S = 0.001
 
 
 class JudgingTurns:
@@ -28,7 +26,7 @@ class JudgingTurns:
         self._changed = threading.Condition()
         self._is_taken = False
         self._waiting: Counter[str] = Counter()
-        self._had: dict[str, tuple[float, float]] = {}
+        self._had = RecentUse()
 
     @contextmanager
     def turn(self, tenant: str) -> Iterator[None]:
@@ -45,9 +43,10 @@ class JudgingTurns:
         finally:
             with self._changed:
                 now = self._clock()
-                self._had[tenant] = (self._had_of(tenant, now) + now - began, now)
+                self._had.add(tenant, now - began, now)
                 self._is_taken = False
-                self._forget(now)
+                self._waiting = +self._waiting
+                self._had.forget(now, lambda one: self._waiting[one] > 0)
                 self._changed.notify_all()
 
     def waiting(self) -> dict[str, int]:
@@ -57,19 +56,7 @@ class JudgingTurns:
 
     def _next(self) -> str:
         now = self._clock()
-        return min((one for one, times in self._waiting.items() if times), key=lambda one: self._had_of(one, now))
-
-    def _had_of(self, tenant: str, now: float) -> float:
-        seconds, at = self._had.get(tenant, (0.0, now))
-        return seconds * math.pow(0.5, (now - at) / HALF_LIFE_S)
-
-    def _forget(self, now: float) -> None:
-        self._waiting = +self._waiting
-        self._had = {
-            tenant: had
-            for tenant, had in self._had.items()
-            if self._waiting[tenant] or self._had_of(tenant, now) > _FORGOTTEN_S
-        }
+        return min((one for one, times in self._waiting.items() if times), key=lambda one: self._had.of(one, now))
 
 
 OF_THIS_PROCESS = JudgingTurns()
