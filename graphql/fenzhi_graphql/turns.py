@@ -61,7 +61,7 @@ class RequestTurns:
 
     async def _enter(self, tenant: str) -> None:
         now = self._clock()
-        if not self._waiting.get(tenant) and self._may_begin(tenant, now, now):
+        if not self._waiting.get(tenant) and self._may_begin(tenant, now, now, self._least_awake(now)):
             self._running[tenant] += 1
             return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -82,9 +82,10 @@ class RequestTurns:
     def _look(self) -> None:
         """Let begin whose turn it is."""
         now = self._clock()
-        for one in sorted(self._waiting, key=lambda one: (self._had.of(one, now), self._running[one])):
+        least_awake = self._least_awake(now)
+        for one in sorted(self._waiting, key=lambda one: (self._had.weight(one), self._running[one])):
             line = self._waiting[one]
-            while line and (line[0].turn.done() or self._may_begin(one, now, line[0].since)):
+            while line and (line[0].turn.done() or self._may_begin(one, now, line[0].since, least_awake)):
                 mine = line.popleft().turn
                 if not mine.done():
                     self._running[one] += 1
@@ -103,20 +104,19 @@ class RequestTurns:
         self._looking = None
         self._look()
 
-    def _may_begin(self, tenant: str, now: float, since: float) -> bool:
+    def _may_begin(self, tenant: str, now: float, since: float, least_awake: float) -> bool:
         """The last place is kept for whom nothing runs; beside a lighter tenant that is awake the others wait until it has none."""
         free, running = self._at_once - self._running.total(), self._running[tenant]
         if free <= (1 if running else 0):
             return False
-        lighter = self._lighter(tenant, now)
-        if not lighter:
+        half = self._had.weight(tenant) / 2
+        if least_awake >= half:
             return True
         if running >= BESIDE_OTHERS:
             return False
         is_rested = now >= self._rests_until.get(tenant, now)
-        return now - since >= PATIENCE_S or (is_rested and not any(self._running[one] for one in lighter))
+        return now - since >= PATIENCE_S or (is_rested and self._had.least(self._running) >= half)
 
-    def _lighter(self, tenant: str, now: float) -> list[str]:
-        """Tenants that are awake and had less than half of it lately."""
-        awake = self._had.since(now - AWAKE_S) | set(self._running)
-        return [one for one in awake if self._had.is_light_beside(one, tenant, now)]
+    def _least_awake(self, now: float) -> float:
+        """What the lightest of the tenants has had that are awake (在线最小用量); who had less than half of another is lighter."""
+        return self._had.least(self._had.since(now - AWAKE_S) | set(self._running))

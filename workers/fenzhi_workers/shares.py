@@ -38,6 +38,5 @@ class TenantShares:
         """Whether a job of the tenant waits for one of a tenant that had less than half of it lately (是否让行)."""
         now = self._clock()
         return any(
-            now - began < YIELDS_S and self._had.is_light_beside(one, tenant, now)
-            for one, began in self._under_way.values()
+            now - began < YIELDS_S and self._had.is_light_beside(one, tenant) for one, began in self._under_way.values()
         )

@@ -55,8 +55,7 @@ class JudgingTurns:
             return dict(+self._waiting)
 
     def _next(self) -> str:
-        now = self._clock()
-        return min((one for one, times in self._waiting.items() if times), key=lambda one: self._had.of(one, now))
+        return min((one for one, times in self._waiting.items() if times), key=self._had.weight)
 
 
 OF_THIS_PROCESS = JudgingTurns()
