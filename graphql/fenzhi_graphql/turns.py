@@ -17,6 +17,9 @@ from fenzhi.services.recent_use import RecentUse
 
 AT_ONCE = 16
 """Requests worked on at the same time; a few less than the process has connections to the database."""
+HEAVY_S = 8.0
+"""Who has had less than this lately (some half of the last fifteen seconds) is heavy beside nobody: hospitals of different size that send list by
+list do not wait for each other."""
 BESIDE_OTHERS = 1
 """How many of them a tenant has at most while another one that had less than half of it lately is awake."""
 AWAKE_S = 1.0
@@ -37,7 +40,10 @@ class _Waiting(NamedTuple):
 class RequestTurns:
     """Who is next (轮次). One per process."""
 
-    def __init__(self, at_once: int = AT_ONCE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, at_once: int = AT_ONCE, clock: Callable[[], float] = time.monotonic, heavy_s: float = HEAVY_S
+    ) -> None:
+        self._heavy_s = heavy_s
         self._at_once = at_once
         self._clock = clock
         self._running: Counter[str] = Counter()
@@ -110,7 +116,7 @@ class RequestTurns:
         if free <= (1 if running else 0):
             return False
         half = self._had.weight(tenant) / 2
-        if least_awake >= half:
+        if least_awake >= half or self._had.of(tenant, now) < self._heavy_s:
             return True
         if running >= BESIDE_OTHERS:
             return False

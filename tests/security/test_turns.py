@@ -162,7 +162,7 @@ class Desk:
 
 async def test_the_last_place_at_the_api_is_kept_for_whom_nothing_runs() -> None:
     now = [0.0]
-    desk = Desk(RequestTurns(at_once=4, clock=lambda: now[0]))
+    desk = Desk(RequestTurns(at_once=4, clock=lambda: now[0], heavy_s=0))
     await desk.ask("A1", "A2", "A3", "A4", "A5")
     assert desk.begun == ["A1", "A2", "A3"]
     await desk.ask("B1", "B2", "C1")
@@ -180,7 +180,7 @@ async def test_the_last_place_at_the_api_is_kept_for_whom_nothing_runs() -> None
 
 async def test_beside_a_lighter_tenant_the_heavy_one_has_one_place_and_rests() -> None:
     now = [0.0]
-    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0]))
+    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0], heavy_s=0))
     await desk.ask(*(f"A{n}" for n in range(7)))
     assert len(desk.begun) == 7
     now[0] = 2.0
@@ -211,7 +211,7 @@ async def test_beside_a_lighter_tenant_the_heavy_one_has_one_place_and_rests() -
 
 async def test_whoever_comes_first_counts_before_a_request_of_its_has_ended() -> None:
     now = [0.0]
-    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0]))
+    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0], heavy_s=0))
     await desk.ask("A0")
     now[0] = 1.0
     await desk.end("A0")
@@ -220,6 +220,16 @@ async def test_whoever_comes_first_counts_before_a_request_of_its_has_ended() ->
     assert desk.begun == ["A0", "B0"]
     await desk.end("B0")
     assert desk.begun == ["A0", "B0", "A1"]
+
+
+async def test_who_had_little_is_heavy_beside_nobody() -> None:
+    now = [0.0]
+    desk = Desk(RequestTurns(at_once=8, clock=lambda: now[0], heavy_s=2))
+    await desk.ask("A0")
+    now[0] = 1.9
+    await desk.end("A0")
+    await desk.ask("B0", "A1", "A2")
+    assert desk.begun == ["A0", "B0", "A1", "A2"]
 
 
 def test_a_heavy_tenant_begins_no_job_in_the_midst_of_a_light_one() -> None:

@@ -33,6 +33,10 @@ class RecentUse:
         self._weights[tenant] = self.weight(tenant) + seconds * self._unit(now)
         self._ended[tenant] = now
 
+    def of(self, tenant: str, now: float) -> float:
+        """What a tenant has had, in seconds (用量)."""
+        return self.weight(tenant) / self._unit(now)
+
     def weight(self, tenant: str) -> float:
         """What a tenant has had beside others at the same moment (可比用量); of no unit."""
         return self._weights.get(tenant, 0.0)
