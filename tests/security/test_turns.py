@@ -17,6 +17,7 @@ from fenzhi.cli.servers import ServerAddresses
 from fenzhi.outbox import jobs
 from fenzhi.services.acts import Platform
 from fenzhi.services.jobs.execution import JobInHand, end_badly, jobs_waiting, take
+from fenzhi.services.recent_use import RecentUse
 from fenzhi.services.submission.judging_turns import JudgingTurns
 from fenzhi.store.session import Unavailable
 from fenzhi_graphql.turns import RequestTurns
@@ -230,6 +231,23 @@ async def test_who_had_little_is_heavy_beside_nobody() -> None:
     await desk.end("A0")
     await desk.ask("B0", "A1", "A2")
     assert desk.begun == ["A0", "B0", "A1", "A2"]
+
+
+def test_use_is_counted_after_any_silence_and_at_any_moment() -> None:
+    """A night without a request, and a clock that has long been running: nothing overflows, old use is gone."""
+    use, began = RecentUse(), 5_000_000.0
+    assert use.of("T1", began) == 0
+    use.forget(began)
+    use.add("T1", 8.0, began)
+    assert (use.of("T1", began), use.of("T1", began + 10)) == (8.0, 4.0)
+    use.add("T2", 1.0, began + 1_500)
+    assert use.is_light_beside("T1", "T2")
+    night = began + 40_000
+    assert use.of("T2", night) == 0
+    use.add("T1", 2.0, night)
+    assert (use.of("T1", night), use.is_light_beside("T2", "T1")) == (2.0, True)
+    use.forget(night + 40_000)
+    assert use.least(["T1", "T2"]) == 0
 
 
 def test_a_heavy_tenant_begins_no_job_in_the_midst_of_a_light_one() -> None:

@@ -27,15 +27,15 @@ class RecentUse:
     def add(self, tenant: str, seconds: float, now: float) -> None:
         """Count work that ended now (计入)."""
         if not self._weights or now - self._origin > _REBASED_AFTER_S:
-            unit = self._unit(now) if self._weights else 1.0
-            self._weights = {one: weight / unit for one, weight in self._weights.items()}
+            faded = self._faded(now)
+            self._weights = {one: weight * faded for one, weight in self._weights.items()}
             self._origin = now
-        self._weights[tenant] = self.weight(tenant) + seconds * self._unit(now)
+        self._weights[tenant] = self.weight(tenant) + seconds / self._faded(now)
         self._ended[tenant] = now
 
     def of(self, tenant: str, now: float) -> float:
         """What a tenant has had, in seconds (用量)."""
-        return self.weight(tenant) / self._unit(now)
+        return self.weight(tenant) * self._faded(now)
 
     def weight(self, tenant: str) -> float:
         """What a tenant has had beside others at the same moment (可比用量); of no unit."""
@@ -55,12 +55,12 @@ class RecentUse:
 
     def forget(self, now: float, is_kept: Callable[[str], bool] = lambda _: False) -> None:
         """Let go of tenants whose use has come to nothing, but for those kept (遗忘)."""
-        nothing = _FORGOTTEN_S * self._unit(now)
-        gone = [one for one, weight in self._weights.items() if weight <= nothing and not is_kept(one)]
+        faded = self._faded(now)
+        gone = [one for one, weight in self._weights.items() if weight * faded <= _FORGOTTEN_S and not is_kept(one)]
         for tenant in gone:
             del self._weights[tenant], self._ended[tenant]
 
-    def _unit(self, now: float) -> float:
-        """What a second of work that ends now weighs."""
-        weight: float = 2.0 ** ((now - self._origin) / HALF_LIFE_S)
-        return weight
+    def _faded(self, now: float) -> float:
+        """What is left by now of a second of work that ended at the origin; nothing after long enough, never too large a number."""
+        left: float = 2.0 ** ((self._origin - now) / HALF_LIFE_S)
+        return left
