@@ -283,6 +283,15 @@ async def test_another_hospitals_name_or_list_is_refused(place: Place) -> None:
     ] == "NOT_FOUND"
 
 
+@pytest.mark.parametrize("infno", ["4101A", "4102", "4103", "4104", "4105", "3606", "3607"])
+async def test_who_may_not_ask_learns_nothing_of_the_message(place: Place, infno: str) -> None:
+    admin = await place.client(place.city, Role.CITY_SYSTEM_ADMINISTRATOR)
+    for body in (b"", b"{", json.dumps(envelope(place, infno, {})).encode()):
+        answer = await admin.http.post(f"/v1/nhsa/{infno}", content=body)
+        codes = [refusal["code"] for refusal in answer.json()["output"]["refusals"]]
+        assert (answer.status_code, codes) == (403, ["FORBIDDEN"])
+
+
 async def test_one_faulty_record_imports_none(place: Place) -> None:
     clerk = await place.client(place.city, Role.CITY_SETTLEMENT_CLERK)
     lines = [

@@ -6,9 +6,10 @@ import os
 
 import asyncpg
 
+from fenzhi.cli.battery.duty_matrix import try_permissions
 from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
-from fenzhi.cli.battery.walls import mutants, try_permissions, try_walls
+from fenzhi.cli.battery.walls import mutants, try_walls
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.wall_check import check_catalog, undeclared_halves, undemanded_settings
 
@@ -88,3 +89,5 @@ async def test_a_widened_permission_is_seen(stage: Stage) -> None:
     await try_permissions(stage, tally, SEED, 1)
     assert tally.failures == []
     assert tally.tried["permission widened"] == 1
+    assert tally.tried["asks for a duty"] > 100, "every mutation and path that changes something"
+    assert tally.tried["duty before faults"] > 90

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fenzhi.rules.refusals import DataRefused, FenzhiError, NotFound, Refusal
+from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
 from fenzhi.services.submission.national.message import answer, read_message
-from fenzhi.services.submission.national.transactions import TRANSACTIONS, carry_out
+from fenzhi.services.submission.national.transactions import admit, carry_out
 
 _ZONE = ZoneInfo("Asia/Shanghai")
 _REFUSED = frozenset({400, 404, 409, 422})
@@ -27,8 +27,7 @@ async def message(request: Request) -> Response:
     subject = await request.app.state.sign_in.subject(request)  # Who is nobody is told so as on every other path.
     try:
         infno = request.path_params["infno"]
-        if infno not in TRANSACTIONS:
-            raise NotFound("没有该交易。", "No such transaction.", hint="、".join(TRANSACTIONS))
+        admit(subject, infno)
         body = await request.body()
         given = read_message(body, infno)
         msgid = given.msgid

@@ -39,7 +39,7 @@ Headers = list[tuple[str, str]]
 
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
-    """Forgeries for `rounds` holders (default all), then revocation (令牌测试组)."""
+    """Forgeries for `rounds` holders (default all), then keys, locks and factors, and revocation last (令牌测试组)."""
     from fenzhi.cli.battery.factor_attacks import try_lockout, try_second_factor
     from fenzhi.cli.battery.issuer_attacks import try_issuers
 
@@ -51,10 +51,10 @@ async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
         rng.shuffle(chosen)
         for tenant, role in chosen[: rounds or None]:
             await try_forgeries(stage, tally, rng, tenant, role)
-        await try_revocation(stage, tally)
         await try_issuers(stage, tally, rng, STORM)
         await try_lockout(stage, tally)
         await try_second_factor(stage, tally, seed)
+        await try_revocation(stage, tally)  # The accounts it takes away are nobody's to ask as any more.
     return tally
 
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-from graphql import build_schema
 
-from fenzhi.access.roles import KIND_OF_ROLE, ROLES_OF_DUTY, Duty, Role
-from fenzhi.cli.battery.stage import TENANTS, Stage, open_tenants, staged
+from fenzhi.cli.battery.duty_matrix import try_permissions
+from fenzhi.cli.battery.stage import open_tenants, staged
 from fenzhi.cli.battery.tally import Tally
-from fenzhi.cli.probes.enumerate import IdSlot, Question, questions
-from fenzhi.cli.probes.judge import filled, nonexistent, not_admitted
 from fenzhi.cli.servers import ServerAddresses
 from fenzhi.store.tables import metadata
 from fenzhi.store.wall_check import Probe, check_catalog, check_walls
@@ -134,83 +130,3 @@ async def try_walls(owner_dsn: str, tally: Tally, seed: int, sample: int) -> Non
                 tally.saw(kind, bool(red), f"{mutant.where} was not seen: {mutant.statement}")
     finally:
         await owner.close()
-
-
-Cell = tuple[str, Role]
-"""operation.field, and a role."""
-Matrix = dict[Cell, str]
-"""Cell → the duty for whose lack the first lock refuses, or nothing where the role passes it; a refusal by the second one, the
-database's, is another."""
-_NO_DUTY = re.compile(r"does not carry the duty (\w+)")
-
-
-async def matrix_of(stage: Stage, tally: Tally, asked: list[Question], cells: Collection[Cell] | None = None) -> Matrix:
-    """Who is let in where, asked of the API with ids that name nothing (权限矩阵); of some cells alone where they are named."""
-    found: Matrix = {}
-    unheard = []
-    for role, level in KIND_OF_ROLE.items():
-        actor = stage.cast.actor(_tenant_of(role, level.name), role)
-        for question in asked:
-            cell = f"{question.operation}.{question.field}", role
-            if cells is not None and cell not in cells:
-                continue
-            slots: dict[IdSlot, str] = {slot: nonexistent(slot.node_type) for slot in question.id_slots}
-            answer = await actor.send(
-                "POST", "/graphql", json={"query": question.document, "variables": filled(question, slots)}
-            )
-            refusal = _NO_DUTY.search(answer.text)
-            found[cell] = refusal[1] if refusal else ""
-            if at_the_door := not_admitted(answer.text):
-                unheard.append(f"{cell}: {at_the_door}")
-    tally.saw("matrix heard", not unheard, f"{len(unheard)}: {unheard[:3]}")
-    return found
-
-
-def _tenant_of(role: Role, level: str) -> str:
-    if level == "OPERATOR":
-        return "operator"
-    return next(
-        code for kind, code, _ in TENANTS if kind == level and (role is not Role.INTEGRATION_DEVELOPER or "98" in code)
-    )
-
-
-@contextmanager
-def everybody_may(duty: Duty) -> Iterator[None]:
-    """Give a duty to every role for a while (放宽权限)."""
-    kept = dict(ROLES_OF_DUTY)
-    ROLES_OF_DUTY[duty] = frozenset(Role)
-    try:
-        yield
-    finally:
-        ROLES_OF_DUTY.clear()
-        ROLES_OF_DUTY.update(kept)
-
-
-async def try_permissions(stage: Stage, tally: Tally, seed: int, sample: int) -> None:
-    """Give one duty at a time to every role: the matrix of who is let in must change where the duty is needed.
-
-    Asked again are the cells that were refused for lack of that duty, since nothing else can have changed by it; where none of them
-    opens, or there is none, every cell that was refused. Two looks at the whole matrix, and a third in parts, instead of one for each duty.
-    """
-    from fenzhi_graphql.print_schema import schema_text
-
-    asked = list(questions(build_schema(schema_text())))
-    before = await matrix_of(stage, tally, asked)
-    if not sample:
-        again = await matrix_of(stage, tally, asked)
-        tally.saw("matrix stands", before == again, "two looks at the same permissions differ")
-    tally.figures |= {"matrix_cells": len(before), "let_in": sum(not duty for duty in before.values())}
-    duties = [duty for duty in Duty if ROLES_OF_DUTY[duty] != frozenset(Role)]
-    random.Random(seed).shuffle(duties)
-    for duty in duties[: sample or None]:
-        with everybody_may(duty):
-            after = await matrix_of(
-                stage, tally, asked, {cell for cell, named in before.items() if named == duty.value}
-            )
-            still = sorted(cell for cell, named in after.items() if named == duty.value)
-            tally.saw("refused for nothing else", not still, f"{duty}: {len(still)} of {len(after)}, {still[:3]}")
-            if "" not in after.values():
-                after |= await matrix_of(stage, tally, asked, {cell for cell, named in before.items() if named})
-        opened = sorted({field for (field, role), named in after.items() if not named and before[field, role]})
-        tally.saw("permission widened", bool(opened), f"{duty}: no field noticed")
-        tally.figures.setdefault("fields_of_duty", {})[duty.value] = opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from starlette.routing import Route
 
@@ -27,6 +28,11 @@ def slots_of(path: str) -> dict[str, IdSlot]:
     return {
         name: IdSlot((name,), PARAMETER_TYPES[name]) for name in _PARAMETER.findall(path) if name in PARAMETER_TYPES
     }
+
+
+def filled_path(path: str, ids: Mapping[str, str]) -> str:
+    """A path with its ids, by name of their parameter, and with a sample wherever something else is wanted (填充路径)."""
+    return _PARAMETER.sub(lambda m: ids.get(m[1], SAMPLES.get(m[1], "probe")), path)
 
 
 def methods_of(route: Route) -> list[str]:
@@ -62,8 +68,7 @@ async def _send(
     values: dict[IdSlot, str],
     must_equal: str | None,
 ) -> str:
-    texts = {slot.path[0]: value for slot, value in values.items()}
-    path = _PARAMETER.sub(lambda m: str(texts.get(m[1], SAMPLES.get(m[1], "probe"))), route.path)
+    path = filled_path(route.path, {str(slot.path[0]): value for slot, value in values.items()})
     actor = judge.world.cast.actor(subject, role)
     label = f"{method} {route.path} as {role.value}@{subject} ({relation})"
     content = b"{}\n" if method in ("PUT", "POST") else None

@@ -95,6 +95,7 @@ async def open_tenant(platform: Platform, operator: Subject, request: Request, o
     Changes: the tenant's table, tenant_number; for a pooling area also its partitions; in development the accounts of its roles.
     Raises: TenantExists, NotFound for the parent, DataRefused.
     """
+    operator.scope_for(Duty.ONBOARD_TENANTS)
     _checked(order)
 
     async def effect(uow: UnitOfWork) -> Answer:

@@ -60,6 +60,7 @@ async def want_drafts(platform: Platform, clerk: Subject, request: Request, year
 
     Raises: NothingPublished, ScorecardsExist, Forbidden.
     """
+    clerk.scope_for(Duty.DRAFT_SCORECARD)
     _checked(year, quarter)
 
     async def effect(uow: UnitOfWork) -> Answer:
@@ -201,6 +202,7 @@ def _line(one: Indicator, light: Light) -> dict[str, Any]:
 
 async def approve(platform: Platform, approver: Subject, request: Request, year: int, quarter: int) -> Answer:
     """Approve every drafted scorecard of a quarter (审批), by a person who drafted none of them. Changes: scorecard."""
+    approver.scope_for(Duty.APPROVE_SCORECARD)
     _checked(year, quarter)
 
     async def effect(uow: UnitOfWork) -> Answer:
@@ -218,6 +220,7 @@ async def approve(platform: Platform, approver: Subject, request: Request, year:
 
 async def publish(platform: Platform, approver: Subject, request: Request, year: int, quarter: int) -> Answer:
     """Publish every approved scorecard of a quarter to its hospital and county (公布). Changes: scorecard."""
+    approver.scope_for(Duty.APPROVE_SCORECARD)
     _checked(year, quarter)
 
     async def effect(uow: UnitOfWork) -> Answer:
@@ -232,6 +235,7 @@ async def publish(platform: Platform, approver: Subject, request: Request, year:
 
 async def withdraw(platform: Platform, clerk: Subject, request: Request, year: int, quarter: int) -> Answer:
     """Withdraw drafts or approved scorecards of a quarter, so that they can be drafted anew (撤回). Published ones stay."""
+    clerk.scope_for(Duty.DRAFT_SCORECARD)
     _checked(year, quarter)
 
     async def effect(uow: UnitOfWork) -> Answer:

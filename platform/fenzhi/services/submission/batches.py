@@ -83,6 +83,7 @@ def _checked(order: NewBatch) -> None:
 
 async def create_batch(platform: Platform, subject: Subject, request: Request, order: NewBatch) -> Answer:
     """Open a batch for parts (新建批次). Changes: batch. Raises: Forbidden, DataRefused."""
+    subject.scope_for(_duty(order.purpose))
     _checked(order)
 
     async def effect(uow: UnitOfWork) -> Answer:
@@ -202,6 +203,7 @@ async def submit_lists(
 
     Changes: batch, batch_part, job. Raises: Forbidden, DataRefused.
     """
+    subject.scope_for(Duty.SUBMIT_LISTS)
     _checked(order)
     if not 1 <= len(lines) <= LISTS_MOST:
         raise DataRefused(

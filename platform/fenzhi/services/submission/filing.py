@@ -330,6 +330,7 @@ async def review_list(
 
     Changes: filed_list, filed_move. Raises: Forbidden, NotFound, SamePerson, MoveRefused, DataRefused.
     """
+    subject.scope_for(Duty.SUBMIT_LISTS)
     told = reason.strip() if approved else reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:

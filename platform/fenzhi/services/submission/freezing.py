@@ -63,6 +63,7 @@ async def release_case(
 
     Raises: Forbidden, NotFound, CaseReplaced, DataRefused.
     """
+    subject.scope_for(Duty.RETURN_LISTS)
     told = reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:

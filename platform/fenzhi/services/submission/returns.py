@@ -116,6 +116,7 @@ async def return_case(
     The window runs in working days from tomorrow, by submission.correction_days. Changes: case_hold, filed_list, filed_move. Raises:
     Forbidden, NotFound, CaseReplaced, CaseHeld, ReturnsUsedUp, PolicyNotEntered, CalendarNotPublished, DataRefused.
     """
+    subject.scope_for(Duty.RETURN_LISTS)
     told = reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:
@@ -182,6 +183,7 @@ async def withdraw_return(
 
     Raises: Forbidden, NotFound, CaseReplaced, DataRefused.
     """
+    subject.scope_for(Duty.RETURN_LISTS)
     told = reason_checked(reason)
 
     async def effect(uow: UnitOfWork) -> Answer:

@@ -64,6 +64,7 @@ async def register_message_key(platform: Platform, subject: Subject, request: Re
 
     Raises: Forbidden, NotFound, DataRefused.
     """
+    subject.scope_for(Duty.REGISTER_MESSAGE_KEYS)
     key = _key_bytes(order)
 
     async def effect(uow: UnitOfWork) -> Answer:

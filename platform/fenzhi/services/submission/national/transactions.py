@@ -19,7 +19,7 @@ from fenzhi.access.roles import Duty
 from fenzhi.access.subject import Subject
 from fenzhi.rules.policy.resolved import ResolvedPolicy
 from fenzhi.rules.quantities import yuan_from_fen
-from fenzhi.rules.refusals import DataRefused, FenzhiError, Refusal
+from fenzhi.rules.refusals import DataRefused, FenzhiError, NotFound, Refusal
 from fenzhi.rules.submission.filing import FiledState, Step, stas_type, step_of
 from fenzhi.services.acts import Answer, Platform, Request, act, looking
 from fenzhi.services.audit.sight import Sight, witness
@@ -54,6 +54,16 @@ ROWS_MOST = 100
 """Rows of one 4102 message, and of one page of an answer (单次行数上限)."""
 PAGE_MOST = 500
 SPAN_MOST = timedelta(days=366)
+DUTIES: Mapping[str, Duty] = {
+    "4101A": Duty.FILE_LISTS,
+    "4102": Duty.SUBMIT_LISTS,
+    "4103": Duty.READ_SUBMISSION,
+    "4104": Duty.READ_SUBMISSION,
+    "4105": Duty.READ_SUBMISSION,
+    "3606": Duty.READ_CASES,
+    "3607": Duty.READ_SUBMISSION,
+}
+"""Transaction number → the duty it asks for (交易权限)."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -62,6 +72,13 @@ class HospitalDiffers(FenzhiError):
 
     code = "HOSPITAL_DIFFERS"
     http_status = 403
+
+
+def admit(subject: Subject, infno: str) -> None:
+    """Refuse whoever may not ask for a transaction before anything of the message is read (准入). Raises: NotFound, Forbidden."""
+    if infno not in DUTIES:
+        raise NotFound("没有该交易。", "No such transaction.", hint="、".join(DUTIES))
+    subject.scope_for(DUTIES[infno])
 
 
 async def carry_out(
@@ -129,7 +146,7 @@ async def upload(
         found = await filing.file(platform, uow, order, ground)
         return {"type": "FiledList", "id": str(found.list_id), "version": found.version, "waits_for": found.waits_for}
 
-    answer = await act(platform, subject, Duty.FILE_LISTS, _request(message, body, request_id), effect)
+    answer = await act(platform, subject, DUTIES[message.infno], _request(message, body, request_id), effect)
     return {"setl_list_id": answer["id"], "version": str(answer["version"]), "waits_for": answer["waits_for"]}
 
 
@@ -174,7 +191,7 @@ async def change_state(
             raise DataRefused(tuple(faults))
         return {"type": "FiledList", "id": "", "moved": moved}
 
-    answer = await act(platform, subject, Duty.SUBMIT_LISTS, _request(message, body, request_id), effect)
+    answer = await act(platform, subject, DUTIES[message.infno], _request(message, body, request_id), effect)
     return {
         "data": [
             {"setl_id": setl_id, "stas_type": stated, "waits_for": waits} for setl_id, stated, waits in answer["moved"]
@@ -228,7 +245,7 @@ async def look_up(
     """4103: a filed list with what the settlement record adds, personal fields masked (清单查询)."""
     row = rows_of(message.input)[0]
     setl_id, person_no = text_in(row, "setl_id", 30), text_in(row, "psn_no", 30)
-    async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
+    async with looking(platform, subject, DUTIES[message.infno]) as uow:
         await _looked_up(platform, uow, message)
         found = next(iter(await store.lists_by_setl(uow, [setl_id])), None)
         if found is None or bytes(found.person_index) != platform.keyring.person_index(uow.scope.area, person_no):
@@ -311,7 +328,7 @@ async def checked(
     by_id = [text_in(row, "setl_id", 30) for row in rows if row.get("setl_id")]
     if len(rows) > ROWS_MOST:
         raise DataRefused((_too_many(len(rows)),))
-    async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
+    async with looking(platform, subject, DUTIES[message.infno]) as uow:
         await _looked_up(platform, uow, message)
         if by_id:
             found = await store.lists_by_setl(uow, by_id)
@@ -343,7 +360,7 @@ async def counted(
 ) -> Output:
     """4105: how many lists stand where, of those filed in a span of days (清单上传情况统计)."""
     begin, end = _span(rows_of(message.input)[0])
-    async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
+    async with looking(platform, subject, DUTIES[message.infno]) as uow:
         await _looked_up(platform, uow, message)
         by_state = await store.counts_by_state(uow, begin, end)
         unfiled = await national.records_without_list(uow, begin, end)
@@ -395,7 +412,7 @@ async def grouped(
     row = rows_of(message.input)[0]
     month, (number, size) = _month(row), _page(row)
     frames: dict[tuple[str, str, date], tuple[ScoringFrame, ModeFrame]] = {}
-    async with looking(platform, subject, Duty.READ_CASES) as uow:
+    async with looking(platform, subject, DUTIES[message.infno]) as uow:
         await _looked_up(platform, uow, message)
         cases = await national.cases_of_month(uow, month, (number - 1) * size, size)
         for case in cases:
@@ -446,7 +463,7 @@ async def checked_by_month(
     """3607: what the checks said of the lists of a settlement month, by page (质控结果查询)."""
     row = rows_of(message.input)[0]
     month, (number, size) = _month(row), _page(row)
-    async with looking(platform, subject, Duty.READ_SUBMISSION) as uow:
+    async with looking(platform, subject, DUTIES[message.infno]) as uow:
         await _looked_up(platform, uow, message)
         found = await national.verdicts_of_month(uow, month, (number - 1) * size, size)
     await _witnessed(platform, subject, message, request_id, rows=[(one.batch_id, one.row_no) for one in found])
