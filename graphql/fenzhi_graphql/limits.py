@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from graphql import (
@@ -18,11 +19,17 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     VariableNode,
+    get_named_type,
 )
 from strawberry.extensions import SchemaExtension
 
@@ -76,6 +83,43 @@ class TooMuch(GraphQLError):
         )
 
 
+ASKING = 400
+"""Cost of a field that asks the store (取数字段): so many plain fields take its time, a transaction of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one field costs, however small its answer (字段单价), and the type of what it answers."""
+
+    units: int
+    answers: str
+
+
+Prices = Mapping[str, Mapping[str, Price]]
+"""Type → field → its price (价目)."""
+NO_PRICES: Prices = MappingProxyType({})
+_FREE = Price(1, "")
+
+
+def prices_of(schema: GraphQLSchema) -> Prices:
+    """The price of every field (价目): 1, or `ASKING` where it asks the store, or the `cost` its definition names because it works its answer out."""
+    found: dict[str, dict[str, Price]] = {}
+    for name, kind in schema.type_map.items():
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType) and not name.startswith("__"):
+            found[name] = {
+                field_name: Price(_units(field), get_named_type(field.type).name)
+                for field_name, field in kind.fields.items()
+            }
+    return found
+
+
+def _units(field: GraphQLField) -> int:
+    definition = field.extensions.get("strawberry-definition")
+    if definition is None or definition.base_resolver is None or not definition.base_resolver.is_async:
+        return 1
+    return int(definition.metadata.get("cost", ASKING))
+
+
 @dataclass(slots=True)
 class Weight:
     """What one operation asks (请求用量), with fragments spread. Counting stops at the first limit that is passed."""
@@ -85,7 +129,7 @@ class Weight:
     aliases: int = 0
     directives: int = 0
     cost: int = 0
-    """Fields times the entries of the pages around them."""
+    """Prices of fields times the entries of the pages around them."""
     deepest: int = 0
     introspection_deepest: int = 0
     introspection_lists: int = 0
@@ -97,8 +141,9 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """Where the walk stands: depth, entries of the pages around, open fragments, lists of an introspection (-1: none)."""
+    """Where the walk stands: type, depth, entries of the pages around, open fragments, lists of an introspection (-1: none)."""
 
+    inside: str = ""
     depth: int = 1
     times: int = 1
     open_fragments: tuple[str, ...] = ()
@@ -120,8 +165,9 @@ def _page(field: FieldNode) -> int:
 class _Walk:
     """One walk over one operation (遍历); never longer than the limits."""
 
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], depth_most: int) -> None:
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], depth_most: int, prices: Prices) -> None:
         self.weight = Weight()
+        self._prices = prices
         self._fragments = fragments
         self._depth_most = depth_most
 
@@ -145,24 +191,33 @@ class _Walk:
             match selection:
                 case FieldNode():
                     weight.aliases += selection.alias is not None
-                    weight.cost += at.times
-                    self.into(selection.selection_set, self._below(selection, at))
+                    price = self._prices.get(at.inside, {}).get(selection.name.value, _FREE)
+                    weight.cost += at.times * price.units
+                    self.into(selection.selection_set, self._below(selection, at, price.answers))
                 case InlineFragmentNode():
-                    self.into(selection.selection_set, at)
+                    on = selection.type_condition
+                    self.into(selection.selection_set, replace(at, inside=on.name.value) if on else at)
                 case FragmentSpreadNode():
                     name = selection.name.value
                     if name in self._fragments and name not in at.open_fragments:
-                        inside = _At(at.depth, at.times, (*at.open_fragments, name), at.lists)
-                        self.into(self._fragments[name].selection_set, inside)
+                        fragment = self._fragments[name]
+                        self.into(
+                            fragment.selection_set,
+                            replace(
+                                at,
+                                inside=fragment.type_condition.name.value,
+                                open_fragments=(*at.open_fragments, name),
+                            ),
+                        )
 
     @staticmethod
-    def _below(field: FieldNode, at: _At) -> _At:
+    def _below(field: FieldNode, at: _At, answers: str) -> _At:
         lists = at.lists
         if lists >= 0:
             lists += field.name.value in _INTROSPECTION_LISTS
         elif field.name.value in _INTROSPECTION:
             lists = 0
-        return _At(at.depth + 1, at.times * _page(field), at.open_fragments, lists)
+        return _At(answers, at.depth + 1, at.times * _page(field), at.open_fragments, lists)
 
 
 def check_text(text: str) -> None:
@@ -213,15 +268,21 @@ def check_written(document: DocumentNode) -> None:
                 sets.append(selection.selection_set)
 
 
-def weigh(document: DocumentNode, depth_most: int = DEPTH_MOST) -> Weight:
-    """The weight of the heaviest operation of a document (计量). Raises: TooMuch for the first limit that is passed."""
+_ROOTS = {OperationType.QUERY: "Query", OperationType.MUTATION: "Mutation", OperationType.SUBSCRIPTION: ""}
+
+
+def weigh(document: DocumentNode, depth_most: int = DEPTH_MOST, prices: Prices = NO_PRICES) -> Weight:
+    """The weight of the heaviest operation of a document (计量); without prices each field costs 1.
+
+    Raises: TooMuch for the first limit that is passed.
+    """
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     heaviest = Weight()
     for definition in document.definitions:
         if not isinstance(definition, OperationDefinitionNode):
             continue
-        walk = _Walk(fragments, depth_most)
-        walk.into(definition.selection_set, _At())
+        walk = _Walk(fragments, depth_most, prices)
+        walk.into(definition.selection_set, _At(_ROOTS[definition.operation]))
         weight = walk.weight
         for what, seen, most in (
             ("depth", weight.deepest, depth_most),
@@ -257,7 +318,9 @@ class WithinLimits(SchemaExtension):
         if document is not None:
             known = isinstance(context, Context)
             check_written(document)
-            weight = weigh(document, DEPTH_OF_LEVEL[KIND_OF_ROLE[context.subject.role]] if known else DEPTH_MOST)
+            depth_most = DEPTH_OF_LEVEL[KIND_OF_ROLE[context.subject.role]] if known else DEPTH_MOST
+            prices: Prices = getattr(self.execution_context.schema, "prices", NO_PRICES)
+            weight = weigh(document, depth_most, prices)
             self.cost = weight.cost
             if known:
                 context.charge(weight.cost)

@@ -36,7 +36,7 @@ from fenzhi_graphql.grouping.queries import GroupingQuery
 from fenzhi_graphql.identity.mutations import IdentityMutation
 from fenzhi_graphql.identity.queries import IdentityQuery
 from fenzhi_graphql.jobs.queries import JobsQuery
-from fenzhi_graphql.limits import TOKENS_MOST, limits_extension, without_suggestion
+from fenzhi_graphql.limits import NO_PRICES, TOKENS_MOST, Prices, limits_extension, prices_of, without_suggestion
 from fenzhi_graphql.node import NodeQuery
 from fenzhi_graphql.observed import observed
 from fenzhi_graphql.point_value.mutations import PointValueMutation
@@ -123,7 +123,9 @@ Mutation = strawberry.type(
 
 
 class FenzhiSchema(strawberry.Schema):
-    """The schema, with errors that say what a caller may know and nothing else."""
+    """The schema, with the price of each field, and errors that say what a caller may know and nothing else."""
+
+    prices: Prices = NO_PRICES
 
     def process_errors(self, errors: list[GraphQLError], execution_context: Any = None) -> None:
         """Expected errors are not logged as faults; the rest is, without their arguments."""
@@ -189,6 +191,7 @@ def build_schema(*, introspection: bool = True) -> FenzhiSchema:
             auto_camel_case=True, scalar_map=SCALARS, disable_field_suggestions=True, batching_config=None
         ),
     )
+    schema.prices = prices_of(schema._schema)
     kinds = (schema._schema.query_type, schema._schema.mutation_type)
     OPERATION_NAMES.add(name for kind in kinds if kind is not None for name in kind.fields)
     OPERATION_NAMES.add(("__schema", "__type", "__typename"))

@@ -14,6 +14,7 @@ from fenzhi.cli.battery.stage import Stage
 from fenzhi.cli.battery.tally import Tally
 from fenzhi_graphql import limits
 from fenzhi_graphql.limits import TooMuch, check_text, check_written, weigh
+from fenzhi_graphql.schema import build_schema
 
 
 async def test_every_attack_is_refused_or_costs_nothing(stage: Stage) -> None:
@@ -56,6 +57,32 @@ def test_a_weight_is_counted_exactly() -> None:
     assert (weight.cost, weight.walked, weight.aliases, weight.directives, weight.deepest) == (61, 8, 2, 1, 3)
     by_variable = weigh(parse("query($n: Int!) { hospitals(first: $n) { nodes { id } } }"))
     assert by_variable.cost == 1 + 100 + 100
+
+
+@pytest.mark.parametrize(
+    ("document", "cost"),
+    [
+        # A root field asks the store; of ten hospitals each standings does too, its level is there already.
+        ("{ hospitals(first: 10) { nodes { standings { level } } } }", 400 + 10 * (1 + 400 + 1)),
+        ("{ ...R } fragment R on Query { hospitals(first: 10) { nodes { ...S } } } fragment S on Hospital { standings { level } }", 400 + 10 * 402),
+        ('{ node(id: "x") { ... on Hospital { standings { level } } ... { id } } }', 400 + 400 + 1 + 1),
+        ('{ node(id: "x") { ... on Hospital { code } } }', 400 + 1),
+        ('{ catalogEdition(id: "x") { buildReport { historyCases } } }', 400 + 400 + 1),
+        ('{ clearingRun(id: "x") { statements(first: 20) { nodes { cases(first: 1) { nodes { points } } } } } }', 400 + 400 + 20 * (1 + 400 + 1 + 1)),
+        ('{ catalogEdition(id: "x") { lint(first: 1) { code } } }', 400 + 15_000 + 1),
+        ("mutation { signOut(input: {}) { userErrors { code } } }", 400 + 1 + 1),
+    ],
+)  # fmt: skip
+def test_a_field_that_asks_the_store_costs_what_it_takes(document: str, cost: int) -> None:
+    assert weigh(parse(document), prices=build_schema().prices).cost == cost
+
+
+def test_thirty_small_answers_may_be_too_much_work() -> None:
+    """Each alias has its catalog looked through; 30 of them took more than a second while they cost 90 units."""
+    document = parse('query($id: ID!) {' + " ".join(f"a{i}: catalogEdition(id: $id) {{ lint(first: 1) {{ code }} }}" for i in range(30)) + "}")  # fmt: skip
+    assert weigh(document).cost == 90
+    with pytest.raises(TooMuch, match="cost"):
+        weigh(document, prices=build_schema().prices)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +132,6 @@ async def test_only_an_integration_developer_introspects(stage: Stage) -> None:
 async def test_the_cost_is_told(world: World) -> None:
     clerk = await world.client("410100", Role.CITY_SETTLEMENT_CLERK)
     told = await clerk.raw("{ hospitals(first: 7) { nodes { id } } }")
-    assert told["extensions"] == {"cost": {"requested": 15, "limit": 50_000}}
+    assert told["extensions"] == {"cost": {"requested": 400 + 7 + 7, "limit": 50_000}}
     refused = await clerk.raw("{ hospitals(first: 1000000) { nodes { id } } }")
     assert refused["errors"][0]["extensions"]["limit"] == "cost"

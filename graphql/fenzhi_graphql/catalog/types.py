@@ -175,6 +175,16 @@ class ScoreConversion:
     is_constructed: bool = strawberry.field(description="Whether made up for a demonstration (构造).")
     day: date = strawberry.field(description="Day of the conversion (换算日期).")
 
+    @staticmethod
+    def of(kept: Mapping[str, Any]) -> ScoreConversion:
+        return ScoreConversion(
+            factor=kept["factor"],
+            groups=kept["groups"],
+            document=kept["document"],
+            is_constructed=kept["is_constructed"],
+            day=date.fromisoformat(kept["day"]),
+        )
+
 
 @strawberry.type(description="One change of a group's score (分值沿革).")
 class ScoreChange:
@@ -279,15 +289,6 @@ class CatalogEdition(Node):
     group_count: int = strawberry.field(description="Number of groups (病种数).")
     content_sha256: str | None = strawberry.field(description="SHA-256 of what was published, in hex (目录指纹).")
     published_at: datetime | None = strawberry.field(description="When it was published (发布时间).")
-    build_report: BuildReport | None = strawberry.field(
-        description="How its groups were built from history; null when imported only (测算报告)."
-    )
-    adequacy: AdequacyReport | None = strawberry.field(
-        description="What the edition says well and what it does not; null when it was not built here (充分性报告)."
-    )
-    conversion: ScoreConversion | None = strawberry.field(
-        description="How imported scores came to the built scale; null when they did not (分值换算)."
-    )
     standard: GroupingStandard = strawberry.field(
         description="National grouping rules the edition follows (分组方案版本)."
     )
@@ -299,16 +300,40 @@ class CatalogEdition(Node):
     def workbook_path(self) -> str:
         return f"/v1/catalog-editions/{self.id}/groups.xlsx"
 
+    @strawberry.field(description="How its groups were built from history; null when imported only (测算报告).")
+    async def build_report(self, info: Info) -> BuildReport | None:
+        found = await self._report(info, "build")
+        return BuildReport.of(found) if found else None
+
     @strawberry.field(
+        description="What the edition says well and what it does not; null when it was not built here (充分性报告)."
+    )
+    async def adequacy(self, info: Info) -> AdequacyReport | None:
+        found = await self._report(info, "adequacy")
+        return AdequacyReport.of(found) if found else None
+
+    @strawberry.field(description="How imported scores came to the built scale; null when they did not (分值换算).")
+    async def conversion(self, info: Info) -> ScoreConversion | None:
+        found = await self._report(info, "conversion")
+        return ScoreConversion.of(found) if found else None
+
+    async def _report(self, info: Info, part: str) -> Mapping[str, Any] | None:
+        context = info.context
+        return await lookups.edition_report(context.platform, context.subject, self.edition_key, part)
+
+    @strawberry.field(
+        metadata={"cost": 4_000},
         description="How it differs from an earlier edition by code, or from the one in force the day before it begins; "
-        "null without one (版本差异)."
+        "null without one (版本差异).",
     )
     async def diff(self, info: Info, against: str | None = None) -> EditionDifference | None:
         context = info.context
         found = await comparison.edition_diff(context.platform, context.subject, self.edition_key, against)
         return EditionDifference.of(found) if found else None
 
-    @strawberry.field(description="Findings by your grouping method, at most 500 (目录检查).")
+    @strawberry.field(
+        metadata={"cost": 15_000}, description="Findings by your grouping method, at most 500 (目录检查)."
+    )
     async def lint(self, info: Info, first: int) -> list[CatalogFinding]:
         context = info.context
         found = await comparison.edition_lint(context.platform, context.subject, self.edition_key)
@@ -359,7 +384,6 @@ class CatalogEdition(Node):
 
     @staticmethod
     def of(view: lookups.EditionView) -> CatalogEdition:
-        build, conversion = view.report.get("build"), view.report.get("conversion")
         return CatalogEdition(
             id=global_id("CatalogEdition", view.edition_id),
             code=view.code,
@@ -377,17 +401,6 @@ class CatalogEdition(Node):
             group_count=view.groups,
             content_sha256=view.content_sha256,
             published_at=view.published_at,
-            build_report=BuildReport.of(build) if build else None,
-            adequacy=AdequacyReport.of(view.report["adequacy"]) if view.report.get("adequacy") else None,
-            conversion=ScoreConversion(
-                factor=conversion["factor"],
-                groups=conversion["groups"],
-                document=conversion["document"],
-                is_constructed=conversion["is_constructed"],
-                day=date.fromisoformat(conversion["day"]),
-            )
-            if conversion
-            else None,
             standard=GroupingStandard(view.standard),
             edition_key=view.edition_id,
         )
@@ -422,7 +435,8 @@ class AreaOverlay(Node):
     overlay_key: strawberry.Private[uuid.UUID]
 
     @strawberry.field(
-        description="Findings about it, at most 500: unknown groups, limits, changed rows (市级调整检查)."
+        metadata={"cost": 20_000},
+        description="Findings about it, at most 500: unknown groups, limits, changed rows (市级调整检查).",
     )
     async def lint(self, info: Info, first: int) -> list[CatalogFinding]:
         context = info.context

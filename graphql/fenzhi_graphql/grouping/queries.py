@@ -16,7 +16,8 @@ from fenzhi_graphql.paging import key_of
 @strawberry.type
 class GroupingQuery:
     @strawberry.field(
-        description="How one case is grouped and scored, or null when it is not in your scope (病例解释)."
+        metadata={"cost": 3_000},
+        description="How one case is grouped and scored, or null when it is not in your scope (病例解释).",
     )
     async def case_explain(self, info: Info, id: strawberry.ID) -> CaseExplain | None:
         context = info.context
@@ -28,8 +29,9 @@ class GroupingQuery:
         return CaseExplain.of(found) if found is not None else None
 
     @strawberry.field(
+        metadata={"cost": 15_000},
         description="Group and score 1 to 100 cases of a hospital without storing them, as a run of their month would "
-        "(入组预检)."
+        "(入组预检).",
     )
     async def grouping_preview(
         self, info: Info, hospital_code: str, cases: list[GroupingCaseInput]

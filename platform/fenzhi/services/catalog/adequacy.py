@@ -14,6 +14,7 @@ from fenzhi.rules.refusals import NotFound
 from fenzhi.services.acts import Platform, looking
 from fenzhi.services.catalog.book import edition_not_found, edition_row
 from fenzhi.services.catalog.lookups import sees_edition
+from fenzhi.store.repositories import catalog
 
 
 def kept_adequacy(report: Adequacy) -> dict[str, Any]:
@@ -83,7 +84,7 @@ async def adequacy_document(platform: Platform, subject: Subject, edition_id: uu
         row = await edition_row(uow, edition_id)
         if not sees_edition(subject, row.state):
             raise edition_not_found()
-    kept = (row.build_report or {}).get("adequacy")
+        kept = await catalog.build_report_part(uow, edition_id, "adequacy")
     if kept is None:
         raise NotFound(
             "该目录版本没有充分性报告：未由历史病例测算，或测算后病种已改动。",

@@ -73,7 +73,7 @@ async def start_build(
 
     async def effect(uow: UnitOfWork) -> Answer:
         row = await edition_row(uow, edition_id)
-        _require_unbuilt(row)
+        await _require_unbuilt(uow, row)
         policy = await resolved_policy(uow, row.effective_from)
         derivation_method(policy, row, years, base_group)
         trim_of(policy)
@@ -84,9 +84,9 @@ async def start_build(
     return await act(platform, editor, Duty.EDIT_CATALOG, request, effect)
 
 
-def _require_unbuilt(row: Row[Any]) -> None:
+async def _require_unbuilt(uow: UnitOfWork, row: Row[Any]) -> None:
     require_draft(row)
-    if "build" in (row.build_report or {}):
+    if await catalog.build_report_part(uow, row.edition_id, "build") is not None:
         raise Conflict(
             "该草稿已由历史病例测算过。",
             "The draft was built from history already.",
@@ -215,7 +215,7 @@ async def build(job: JobInHand) -> None:
         await edition_row(uow, edition_id)
         row = await catalog.edition_by_id(uow, edition_id, lock=True)
         assert row is not None
-        _require_unbuilt(row)
+        await _require_unbuilt(uow, row)
         held = await catalog.groups(uow, edition_id)
         if tuple(group_of(one) for one in held) != ground.held:
             raise Conflict(
@@ -227,7 +227,7 @@ async def build(job: JobInHand) -> None:
         first = max((one.ordinal for one in held), default=0) + 1
         rows = (row_of(group, "built", built.cases.get(group.group_code, 0)) for group in built.added)
         added = await catalog.add_groups(uow, edition_id, first, rows)
-        report = {**(row.build_report or {}), "build": built.report, "adequacy": built.adequacy}
+        report = {**await catalog.build_report(uow, edition_id), "build": built.report, "adequacy": built.adequacy}
         values = {"groups": len(held) + added, "build_report": report}
         if await catalog.change_edition(uow, edition_id, "draft", values) != 1:
             raise moved()
@@ -235,7 +235,7 @@ async def build(job: JobInHand) -> None:
 
 async def _ground(uow: UnitOfWork, edition_id: uuid.UUID, years: Sequence[int], base_group: str) -> _Ground:
     row = await edition_row(uow, edition_id)
-    _require_unbuilt(row)
+    await _require_unbuilt(uow, row)
     policy = await resolved_policy(uow, row.effective_from)
     method = derivation_method(policy, row, years, base_group)
     trim = trim_of(policy)
@@ -284,7 +284,7 @@ async def _ground(uow: UnitOfWork, edition_id: uuid.UUID, years: Sequence[int], 
 async def _figures_before(uow: UnitOfWork, row: Row[Any]) -> tuple[GroupFigures, ...] | None:
     """What the edition in force the day before rests on (上一版依据), or None when it was not built here."""
     earlier = await catalog.edition_in_force(uow, row.effective_from - timedelta(days=1))
-    kept = (earlier.build_report or {}).get("adequacy") if earlier is not None else None
+    kept = await catalog.build_report_part(uow, earlier.edition_id, "adequacy") if earlier is not None else None
     return figures_of(kept) if kept else None
 
 

@@ -186,7 +186,7 @@ async def reject_edition(
     async def effect(uow: UnitOfWork) -> Answer:
         row = await _locked(uow, edition_id)
         _require_in_review(row)
-        report = dict(row.build_report or {})
+        report = await catalog.build_report(uow, edition_id)
         said = {"reason": reason.strip(), "person": uow.scope.person_id, "day": (await uow.today()).isoformat()}
         report["rejections"] = [*report.get("rejections", ()), said]
         values = {"state": "draft", "build_report": report}

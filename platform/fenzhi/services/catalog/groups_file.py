@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
@@ -62,7 +62,7 @@ async def put_groups(
         tables = await load_tables(uow, row.diagnosis_table_id, row.procedure_table_id)
         reading = await asyncio.to_thread(read_catalog, content, tables, score_places=row.score_decimals)
         refuse(reading.refusals)
-        report = dict(row.build_report or {})
+        report = await catalog.build_report(uow, edition_id)
         if mode is ImportMode.REPLACE:
             await catalog.drop_groups(uow, edition_id)
             report = {name: part for name, part in report.items() if name == "rejections"}
@@ -126,12 +126,12 @@ async def export_groups(platform: Platform, subject: Subject, edition_id: uuid.U
         if not sees_edition(subject, row.state):
             raise edition_not_found()
         groups = [group_of(one) for one in await catalog.groups(uow, edition_id)]
-    dialect = _dialect(row, groups)
+        imports = await catalog.build_report_part(uow, edition_id, "imports")
+    dialect = _dialect(imports or (), groups)
     return row.code, await asyncio.to_thread(write_catalog, groups, dialect)
 
 
-def _dialect(row: Row[Any], groups: Sequence[DiseaseGroup]) -> CatalogDialect:
-    imports = (row.build_report or {}).get("imports", ())
+def _dialect(imports: Sequence[Mapping[str, Any]], groups: Sequence[DiseaseGroup]) -> CatalogDialect:
     if len(imports) != 1:
         return dialect_for(groups)
     kept = imports[0]["dialect"]

@@ -102,7 +102,7 @@ async def _put(
         require_draft(row)
         refuse(list(faults))
         rows = await store(uow)
-        report = dict(row.build_report or {})
+        report = await catalog.build_report(uow, edition_id)
         report[what] = {"sha256": hashlib.sha256(content).hexdigest(), "rows": rows, "counts": counts}
         if await catalog.change_edition(uow, edition_id, "draft", {"build_report": report}) != 1:
             raise moved()

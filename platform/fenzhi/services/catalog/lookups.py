@@ -64,7 +64,6 @@ class EditionView:
     is_constructed: bool
     groups: int
     content_sha256: str | None
-    report: Mapping[str, Any]
     published_at: datetime | None
     standard: str
 
@@ -194,7 +193,6 @@ def _edition(row: Row[Any]) -> EditionView:
         is_constructed=row.is_constructed,
         groups=row.groups,
         content_sha256=bytes(row.content_sha256).hex() if row.content_sha256 else None,
-        report=row.build_report or {},
         published_at=row.published_at,
         standard=row.standard,
     )
@@ -273,6 +271,18 @@ async def edition(platform: Platform, subject: Subject, edition_id: uuid.UUID) -
     async with looking(platform, subject, Duty.READ_CATALOG) as uow:
         row = await catalog.edition_by_id(uow, edition_id)
         return _edition(row) if row is not None and sees_edition(subject, row.state) else None
+
+
+async def edition_report(
+    platform: Platform, subject: Subject, edition_id: uuid.UUID, part: str
+) -> Mapping[str, Any] | None:
+    """One part of what an edition was made from (测算记录): build, adequacy or conversion; none where it has none."""
+    async with looking(platform, subject, Duty.READ_CATALOG) as uow:
+        row = await catalog.edition_by_id(uow, edition_id)
+        if row is None or not sees_edition(subject, row.state):
+            return None
+        found: Mapping[str, Any] | None = await catalog.build_report_part(uow, edition_id, part)
+        return found
 
 
 def sees_edition(subject: Subject, state: str) -> bool:

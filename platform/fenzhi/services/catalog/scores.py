@@ -235,7 +235,7 @@ async def convert_scores(
 
     async def effect(uow: UnitOfWork) -> Answer:
         row = await _locked_draft(uow, edition_id)
-        report = dict(row.build_report or {})
+        report = await catalog.build_report(uow, edition_id)
         factor = _factor(report)
         groups = [one for one in await catalog.groups(uow, edition_id) if one.source == "imported"]
         places = row.score_decimals

@@ -93,7 +93,7 @@ async def upload_workbook(
             )
             refuse([_in_cell(one, table, edits) for one in faults])
             factor, residual, changed = str(revised.factor), str(revised.residual), revised.changed
-        report = dict(row.build_report or {})
+        report = await catalog.build_report(uow, edition_id)
         said = {
             "sha256": request.order["sha256"],
             "changed": len(edits.changed),

@@ -14,6 +14,8 @@ from fenzhi.store.repositories.catalog.city_overlays import (
 )
 from fenzhi.store.repositories.catalog.dated_editions import (
     add_edition,
+    build_report,
+    build_report_part,
     change_edition,
     edition_by_code,
     edition_by_id,
@@ -73,6 +75,8 @@ __all__ = [
     "add_reference_costs",
     "add_score_edits",
     "asks_for_others",
+    "build_report",
+    "build_report_part",
     "change_edition",
     "code_entries",
     "code_entries_page",

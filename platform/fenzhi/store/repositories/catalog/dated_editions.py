@@ -15,6 +15,8 @@ from fenzhi.store.tables.catalog import (
 )
 
 _VISIBLE_BELOW = ("published", "withdrawn")
+_COLUMNS = [column for column in catalog_edition.c if column.name != "build_report"]
+"""All but what an edition was made from, which grows with its groups; who wants that asks for it by name."""
 
 
 async def add_edition(uow: UnitOfWork, row: Mapping[str, Any]) -> None:
@@ -23,20 +25,20 @@ async def add_edition(uow: UnitOfWork, row: Mapping[str, Any]) -> None:
 
 async def edition_by_id(uow: UnitOfWork, edition_id: uuid.UUID, *, lock: bool = False) -> Row[Any] | None:
     c = catalog_edition.c
-    query = select(catalog_edition).where(c.province_id == uow.scope.province, c.edition_id == edition_id)
+    query = select(*_COLUMNS).where(c.province_id == uow.scope.province, c.edition_id == edition_id)
     return await uow.first(query.with_for_update() if lock else query)
 
 
 async def edition_by_code(uow: UnitOfWork, code: str) -> Row[Any] | None:
     c = catalog_edition.c
-    return await uow.first(select(catalog_edition).where(c.province_id == uow.scope.province, c.code == code))
+    return await uow.first(select(*_COLUMNS).where(c.province_id == uow.scope.province, c.code == code))
 
 
 async def edition_in_force(uow: UnitOfWork, on: date) -> Row[Any] | None:
     """The published edition of the scope's province whose range holds a day."""
     c = catalog_edition.c
     return await uow.first(
-        select(catalog_edition).where(
+        select(*_COLUMNS).where(
             c.province_id == uow.scope.province,
             c.state == "published",
             c.effective_from <= on,
@@ -49,7 +51,7 @@ async def editions_in_force(uow: UnitOfWork, first: date, last: date) -> Sequenc
     """The published editions of the scope's province whose range meets a span of days, in order of their first day."""
     c = catalog_edition.c
     return await uow.rows(
-        select(catalog_edition)
+        select(*_COLUMNS)
         .where(
             c.province_id == uow.scope.province,
             c.state == "published",
@@ -63,12 +65,29 @@ async def editions_in_force(uow: UnitOfWork, first: date, last: date) -> Sequenc
 async def editions(uow: UnitOfWork, *, drafts: bool, after: uuid.UUID | None, limit: int) -> Sequence[Row[Any]]:
     """One page of editions, newest first; drafts only where asked for."""
     c = catalog_edition.c
-    query = select(catalog_edition).where(c.province_id == uow.scope.province)
+    query = select(*_COLUMNS).where(c.province_id == uow.scope.province)
     if not drafts:
         query = query.where(c.state.in_(_VISIBLE_BELOW))
     if after is not None:
         query = query.where(c.edition_id < after)
     return await uow.rows(query.order_by(c.edition_id.desc()).limit(limit))
+
+
+async def build_report(uow: UnitOfWork, edition_id: uuid.UUID) -> dict[str, Any]:
+    """What an edition was made from, by part (测算与导入记录); empty where nothing was kept."""
+    c = catalog_edition.c
+    found = await uow.scalar(
+        select(c.build_report).where(c.province_id == uow.scope.province, c.edition_id == edition_id)
+    )
+    return dict(found or {})
+
+
+async def build_report_part(uow: UnitOfWork, edition_id: uuid.UUID, part: str) -> Any:
+    """One part of it (其中一项), or none."""
+    c = catalog_edition.c
+    return await uow.scalar(
+        select(c.build_report[part]).where(c.province_id == uow.scope.province, c.edition_id == edition_id)
+    )
 
 
 async def lock_publishing(uow: UnitOfWork) -> Sequence[Row[Any]]:
