@@ -83,7 +83,7 @@ class TooMuch(GraphQLError):
         )
 
 
-ASKING = 400
+ASKING = 250
 """Cost of a field that asks the store (取数字段): so many plain fields take its time, a transaction of its own."""
 
 

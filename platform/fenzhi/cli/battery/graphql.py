@@ -130,6 +130,20 @@ def attacks(rng: random.Random) -> Iterator[Attack]:
         ),
     )
     yield Attack(
+        "worked-out fields",
+        _doc(
+            "{"
+            + " ".join(f'a{i}: catalogEdition(id: "x") {{ lint(first: 1) {{ code }} }}' for i in range(4 + n(26)))
+            + "}"
+        ),
+    )
+    yield Attack(
+        "pages within pages",
+        _doc(
+            f"{{ clearingRuns(first: {12 + n(80)}) {{ nodes {{ statements(first: 10) {{ nodes {{ cases(first: 1) {{ nodes {{ caseId }} }} }} }} }} }} }}"
+        ),
+    )
+    yield Attack(
         "lists by variable",
         _doc(
             "query($n: Int!) { clearingRuns(first: $n) { nodes { statements(first: $n) { nodes { cases(first: $n) { nodes { caseId } } } } } } }",
