@@ -63,14 +63,14 @@ def test_a_weight_is_counted_exactly() -> None:
     ("document", "cost"),
     [
         # A root field asks the store; of ten hospitals each standings does too, its level is there already.
-        ("{ hospitals(first: 10) { nodes { standings { level } } } }", 250 + 10 * (1 + 250 + 1)),
-        ("{ ...R } fragment R on Query { hospitals(first: 10) { nodes { ...S } } } fragment S on Hospital { standings { level } }", 250 + 10 * 252),
-        ('{ node(id: "x") { ... on Hospital { standings { level } } ... { id } } }', 250 + 250 + 1 + 1),
-        ('{ node(id: "x") { ... on Hospital { code } } }', 250 + 1),
-        ('{ catalogEdition(id: "x") { buildReport { historyCases } } }', 250 + 250 + 1),
-        ('{ clearingRun(id: "x") { statements(first: 20) { nodes { cases(first: 1) { nodes { points } } } } } }', 250 + 250 + 20 * (1 + 250 + 1 + 1)),
-        ('{ catalogEdition(id: "x") { lint(first: 1) { code } } }', 250 + 15_000 + 1),
-        ("mutation { signOut(input: {}) { userErrors { code } } }", 250 + 1 + 1),
+        ("{ hospitals(first: 10) { nodes { standings { level } } } }", 100 + 10 * (1 + 100 + 1)),
+        ("{ ...R } fragment R on Query { hospitals(first: 10) { nodes { ...S } } } fragment S on Hospital { standings { level } }", 100 + 10 * 102),
+        ('{ node(id: "x") { ... on Hospital { standings { level } } ... { id } } }', 100 + 100 + 1 + 1),
+        ('{ node(id: "x") { ... on Hospital { code } } }', 100 + 1),
+        ('{ catalogEdition(id: "x") { buildReport { historyCases } } }', 100 + 100 + 1),
+        ('{ clearingRun(id: "x") { statements(first: 20) { nodes { cases(first: 1) { nodes { points } } } } } }', 100 + 100 + 20 * (1 + 100 + 1 + 1)),
+        ('{ catalogEdition(id: "x") { lint(first: 1) { code } } }', 100 + 15_000 + 1),
+        ("mutation { signOut(input: {}) { userErrors { code } } }", 100 + 1 + 1),
     ],
 )  # fmt: skip
 def test_a_field_that_asks_the_store_costs_what_it_takes(document: str, cost: int) -> None:
@@ -132,6 +132,6 @@ async def test_only_an_integration_developer_introspects(stage: Stage) -> None:
 async def test_the_cost_is_told(world: World) -> None:
     clerk = await world.client("410100", Role.CITY_SETTLEMENT_CLERK)
     told = await clerk.raw("{ hospitals(first: 7) { nodes { id } } }")
-    assert told["extensions"] == {"cost": {"requested": 250 + 7 + 7, "limit": 50_000}}
+    assert told["extensions"] == {"cost": {"requested": 100 + 7 + 7, "limit": 50_000}}
     refused = await clerk.raw("{ hospitals(first: 1000000) { nodes { id } } }")
     assert refused["errors"][0]["extensions"]["limit"] == "cost"

@@ -12,6 +12,7 @@ from builders.world import World
 from fenzhi.access.roles import Role
 from fenzhi.access.tokens import Verifier
 from fenzhi_graphql.app import application, wrapped
+from fenzhi_graphql.limits import ASKING
 from fenzhi_graphql.rate import REQUEST_UNITS, Budgets, RateLimited, Rates
 
 ONE, OTHER, ELSEWHERE = ("410100", "his"), ("410100", "erp"), ("370100", "his")
@@ -118,7 +119,7 @@ async def test_a_caller_meets_429_with_the_time_to_wait(world: World) -> None:
     """Over HTTP: before the document is looked at, and when the document is too dear."""
     clock = Clock()
     document = "{ hospitals(first: 100) { nodes { id code } } }"
-    cost = 1 + 100 + 100 * 2
+    cost = ASKING + 100 + 100 * 2
     rates = Rates(units_per_s=10, burst=2 * REQUEST_UNITS + cost, at_once=4)
     verifier = Verifier("fenzhi-development", "fenzhi", {world.key.key_id: world.key.private.public_key()})
     app = wrapped(application(world.platform, verifier, b"c" * 32, budgets=Budgets(rates, clock)))
