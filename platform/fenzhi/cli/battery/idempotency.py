@@ -68,6 +68,8 @@ class Model:
     done: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(tenant, key) → (label, batch)."""
     abandoned: set[str] = field(default_factory=set)
+    old: set[tuple[str, str]] = field(default_factory=set)
+    """Keys that were made a day, or more than a year, older than they are."""
 
 
 async def run(addresses: ServerAddresses, seed: int, rounds: int) -> Tally:
@@ -86,6 +88,8 @@ async def try_retries(stage: Stage, tally: Tally, seed: int, steps: int) -> None
     before = {tenant: len(await _batches(stage, tenant)) for tenant in TENANTS}
     waiting: list[Retry] = []
     for number in range(steps):
+        if number == steps // 2:
+            await _grow_old(stage, tally, model)
         way = WAYS[number % len(WAYS)] if model.done else "new"
         if way == "retry":
             waiting = waiting or rng.sample(RETRIES, len(RETRIES))
@@ -104,6 +108,16 @@ async def try_retries(stage: Stage, tally: Tally, seed: int, steps: int) -> None
         gone = {b["id"] for b in found if b["state"] == "ABANDONED"} & expected
         tally.saw("nothing else done", gone == model.abandoned & expected, tenant)
     tally.figures |= {"keys": len(model.done), "abandoned": len(model.abandoned)}
+
+
+async def _grow_old(stage: Stage, tally: Tally, model: Model) -> None:
+    """Half of the keys so far were recorded 25 hours earlier, the others 400 days (旧键): they stay what they are."""
+    async with stage.past_the_walls() as connection:
+        done = await connection.execute(
+            "update idempotency_key set recorded_at = recorded_at - interval '25 hours' * (1 + 383 * (hashtext(key) & 1))"
+        )
+    model.old = set(model.done)
+    tally.saw("keys grown old", int(done.split()[-1]) >= len(model.old) > 0, done)
 
 
 async def _step(stage: Stage, tally: Tally, rng: random.Random, model: Model, way: str) -> None:
@@ -178,7 +192,11 @@ async def _retry(stage: Stage, tally: Tally, rng: random.Random, model: Model, w
     for answer in answers:
         is_same = _id(answer) == batch and not _codes(answer)
         is_twin = way.at_once and _id(answer) is None and _codes(answer) == ["IDEMPOTENCY_IN_FLIGHT"]
-        tally.saw("retry", is_same or is_twin, f"{way}: {answer} for {batch}")
+        tally.saw(
+            "retry of an old key" if (tenant, key) in model.old else "retry",
+            is_same or is_twin,
+            f"{way}: {answer} for {batch}",
+        )
     tally.figures["retries"] = tally.figures.get("retries", 0) + 1
 
 

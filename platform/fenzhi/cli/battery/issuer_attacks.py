@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fenzhi.access.development_issuer import CLIENT, ISSUER, DevelopmentKey, issue_development_token
@@ -166,17 +165,12 @@ async def _refresh_storm(
 
 async def _pass(stage: Stage, hours: int) -> None:
     """Let hours pass: the steady clock goes on, and what the database remembers of keys is that much older."""
-    addresses = stage.addresses
-    server = (addresses.superuser_dsn or addresses.owner_dsn).rsplit("/", 1)[0]
-    connection = await asyncpg.connect(f"{server}/{addresses.owner_dsn.rsplit('/', 1)[1]}")
-    try:
+    async with stage.past_the_walls() as connection:
         await connection.execute(
             "update issuer_key set first_seen_at = first_seen_at - make_interval(hours => $1), "
             "first_used_at = first_used_at - make_interval(hours => $1)",
             hours,
         )
-    finally:
-        await connection.close()
     stage.clock.ahead_s += hours * 3600
 
 

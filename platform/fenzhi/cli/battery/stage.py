@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -83,6 +84,16 @@ class Stage:
     def cast(self) -> Cast:
         """Users of the first instance."""
         return self.casts[0]
+
+    @asynccontextmanager
+    async def past_the_walls(self) -> AsyncIterator[Any]:
+        """A connection that no wall holds, to make what is stored older than it is (越过隔离墙的连接)."""
+        server = (self.addresses.superuser_dsn or self.addresses.owner_dsn).rsplit("/", 1)[0]
+        connection = await asyncpg.connect(f"{server}/{self.addresses.owner_dsn.rsplit('/', 1)[1]}")
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 @asynccontextmanager
