@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +15,8 @@ from fenzhi.cli.battery.history import Asked, History
 from fenzhi.cli.battery.small_world import Sent
 from fenzhi.cli.battery.tally import Tally
 
+STARTED_AGAIN_S = 30.0
+"""A supervisor has a server that ended running again within this (重新启动时限)."""
 _BATCHES = """
 select b.batch_id, b.label, b.state, b.parts,
   (select count(*) from job j where j.payload ->> 'batch' = b.batch_id::text) as jobs,
@@ -138,8 +142,15 @@ async def _row(connection: asyncpg.Connection, query: str, *values: Any) -> asyn
 
 
 async def connected(dsn: str) -> asyncpg.Connection:
-    """A connection of the superuser's."""
-    return await asyncpg.connect(dsn, timeout=20, server_settings={"application_name": "fenzhi-battery"})
+    """A connection of the superuser's; waits for a server that ended by the fault that was tried and is being started again."""
+    until = time.monotonic() + STARTED_AGAIN_S
+    while True:
+        try:
+            return await asyncpg.connect(dsn, timeout=20, server_settings={"application_name": "fenzhi-battery"})
+        except (ConnectionError, asyncpg.CannotConnectNowError):
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.2)
 
 
 async def check_store(
