@@ -357,11 +357,16 @@ def _others(plan: ProvincePlan, *, is_inside: bool) -> frozenset[str]:
 def _changed(source: DemoSource, *, is_inside: bool) -> DemoSource:
     """The province with another name for everybody outside the area, or for the area's others, and few of their lists.
 
-    The last of them has no resident in the first month, so that one payment fewer is made.
+    The last of them that has residents in the first month has none here, so that one payment fewer is made.
     """
     plan = source.plan
     others = _others(plan, is_inside=is_inside)
-    last, first_month = max(others), f'"setl_end_date":"{plan.settlement_year}-01'.encode()
+    first_month = f'"setl_end_date":"{plan.settlement_year}-01'.encode()
+
+    def is_paid_in_the_first(line: bytes) -> bool:
+        return first_month in line and b'"insutype":"390"' in line
+
+    last = max(code for code, line in source.lists() if code in others and is_paid_in_the_first(line))
     counties = {h.county_code for h in plan.hospitals if h.code not in others}
     touched = others | {c.code for c in plan.counties if (c.city_code == AREA) is is_inside and c.code not in counties}
     touched |= set() if is_inside else {c.code for c in plan.cities if c.code != AREA}
@@ -373,7 +378,7 @@ def _changed(source: DemoSource, *, is_inside: bool) -> DemoSource:
         seen = 0
         for code, line in source.lists():
             if code == last and first_month in line:
-                is_sent = b'"insutype":"390"' not in line
+                is_sent = not is_paid_in_the_first(line)
             else:
                 seen += code in others
                 is_sent = code not in others or seen % ONE_OF == 1
