@@ -99,10 +99,13 @@ select (select count(*) from due where was_there) as due,
   (select count(*) from held where not named) as unnamed
 """
 _STUCK = """
+-- A transaction of the API may be idle for 20 s before the server ends it, one of a worker, which computes meanwhile, for 120.
 select
   (select count(*) from job where state = 'running' and lease_until < clock_timestamp() - make_interval(secs => $1)) as leases,
   (select count(*) from pg_stat_activity where state like 'idle in transaction%'
-    and clock_timestamp() - state_change > interval '25 seconds' and datname = current_database()) as idle_in_transaction,
+    and clock_timestamp() - state_change >
+      case application_name when 'fenzhi-worker' then interval '125 seconds' else interval '25 seconds' end
+    and datname = current_database()) as idle_in_transaction,
   (select count(*) from pg_prepared_xacts) as prepared,
   (select count(*) from pg_class c left join pg_inherits i on i.inhrelid = c.oid
     where c.relkind = 'r' and c.relname like 'run_case\\_p\\_%\\_%' and i.inhrelid is null) as loose_tables
