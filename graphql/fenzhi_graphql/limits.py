@@ -99,7 +99,7 @@ class Price:
 Prices = Mapping[str, Mapping[str, Price]]
 """Type → field → its price (价目)."""
 NO_PRICES: Prices = MappingProxyType({})
-_FREE = Price(1, "")
+_PLAIN = Price(1, "")
 
 
 def prices_of(schema: GraphQLSchema) -> Prices:
@@ -192,7 +192,7 @@ class _Walk:
             match selection:
                 case FieldNode():
                     weight.aliases += selection.alias is not None
-                    price = self._prices.get(at.inside, {}).get(selection.name.value, _FREE)
+                    price = self._prices.get(at.inside, {}).get(selection.name.value, _PLAIN)
                     weight.cost += at.times * price.units
                     self.into(selection.selection_set, self._below(selection, at, price.answers))
                 case InlineFragmentNode():
