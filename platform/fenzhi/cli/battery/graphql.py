@@ -140,7 +140,7 @@ def attacks(rng: random.Random) -> Iterator[Attack]:
     yield Attack(
         "pages within pages",
         _doc(
-            f"{{ clearingRuns(first: {12 + n(80)}) {{ nodes {{ statements(first: 10) {{ nodes {{ cases(first: 1) {{ nodes {{ caseId }} }} }} }} }} }} }}"
+            f"{{ clearingRuns(first: {45 + n(50)}) {{ nodes {{ statements(first: 10) {{ nodes {{ cases(first: 1) {{ nodes {{ caseId }} }} }} }} }} }} }}"
         ),
     )
     yield Attack(
