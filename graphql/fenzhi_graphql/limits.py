@@ -100,6 +100,7 @@ Prices = Mapping[str, Mapping[str, Price]]
 """Type → field → its price (价目)."""
 NO_PRICES: Prices = MappingProxyType({})
 _PLAIN = Price(1, "")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def prices_of(schema: GraphQLSchema) -> Prices:
@@ -151,24 +152,32 @@ class _At:
     lists: int = -1
 
 
-def _page(field: FieldNode) -> int:
-    """How many entries a field may return: its `first` or `last`; a variable counts as the largest page."""
+def _page(field: FieldNode, variables: Mapping[str, Any]) -> int:
+    """How many entries a field may return: its `first` or `last`; a variable counts as what it is given, else as the largest page."""
     for argument in field.arguments or ():
         if argument.name.value in ("first", "last"):
             if isinstance(argument.value, IntValueNode):
                 digits = argument.value.value
                 return max(1, min(int(digits), 10**6)) if len(digits) < 8 else 10**6
             if isinstance(argument.value, VariableNode):
-                return PAGE_MOST
+                given = variables.get(argument.value.name.value)
+                return max(1, min(given, 10**6)) if type(given) is int else PAGE_MOST
     return 1
 
 
 class _Walk:
     """One walk over one operation (遍历); never longer than the limits."""
 
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], depth_most: int, prices: Prices) -> None:
+    def __init__(
+        self,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        depth_most: int,
+        prices: Prices,
+        variables: Mapping[str, Any],
+    ) -> None:
         self.weight = Weight()
         self._prices = prices
+        self._variables = variables
         self._fragments = fragments
         self._depth_most = depth_most
 
@@ -211,14 +220,13 @@ class _Walk:
                             ),
                         )
 
-    @staticmethod
-    def _below(field: FieldNode, at: _At, answers: str) -> _At:
+    def _below(self, field: FieldNode, at: _At, answers: str) -> _At:
         lists = at.lists
         if lists >= 0:
             lists += field.name.value in _INTROSPECTION_LISTS
         elif field.name.value in _INTROSPECTION:
             lists = 0
-        return _At(answers, at.depth + 1, at.times * _page(field), at.open_fragments, lists)
+        return _At(answers, at.depth + 1, at.times * _page(field, self._variables), at.open_fragments, lists)
 
 
 def check_text(text: str) -> None:
@@ -272,8 +280,13 @@ def check_written(document: DocumentNode) -> None:
 _ROOTS = {OperationType.QUERY: "Query", OperationType.MUTATION: "Mutation", OperationType.SUBSCRIPTION: ""}
 
 
-def weigh(document: DocumentNode, depth_most: int = DEPTH_MOST, prices: Prices = NO_PRICES) -> Weight:
-    """The weight of the heaviest operation of a document (计量); without prices each field costs 1.
+def weigh(
+    document: DocumentNode,
+    depth_most: int = DEPTH_MOST,
+    prices: Prices = NO_PRICES,
+    variables: Mapping[str, Any] = _NOTHING,
+) -> Weight:
+    """The weight of the heaviest operation of a document (计量), with what its variables are given; without prices each field costs 1.
 
     Raises: TooMuch for the first limit that is passed.
     """
@@ -282,7 +295,7 @@ def weigh(document: DocumentNode, depth_most: int = DEPTH_MOST, prices: Prices =
     for definition in document.definitions:
         if not isinstance(definition, OperationDefinitionNode):
             continue
-        walk = _Walk(fragments, depth_most, prices)
+        walk = _Walk(fragments, depth_most, prices, variables)
         walk.into(definition.selection_set, _At(_ROOTS[definition.operation]))
         weight = walk.weight
         for what, seen, most in (
@@ -321,7 +334,7 @@ class WithinLimits(SchemaExtension):
             check_written(document)
             depth_most = DEPTH_OF_LEVEL[KIND_OF_ROLE[context.subject.role]] if known else DEPTH_MOST
             prices: Prices = getattr(self.execution_context.schema, "prices", NO_PRICES)
-            weight = weigh(document, depth_most, prices)
+            weight = weigh(document, depth_most, prices, self.execution_context.variables or _NOTHING)
             self.cost = weight.cost
             if known:
                 context.charge(weight.cost)

@@ -57,6 +57,10 @@ def test_a_weight_is_counted_exactly() -> None:
     assert (weight.cost, weight.walked, weight.aliases, weight.directives, weight.deepest) == (61, 8, 2, 1, 3)
     by_variable = weigh(parse("query($n: Int!) { hospitals(first: $n) { nodes { id } } }"))
     assert by_variable.cost == 1 + 100 + 100
+    given = parse("query($n: Int!) { hospitals(first: $n) { nodes { id } } }")
+    assert [weigh(given, variables={"n": n}).cost for n in (7, -1, True, "7", None)] == [15, 3, 201, 201, 201]
+    with pytest.raises(TooMuch, match="cost"):
+        weigh(given, variables={"n": 2**31})
 
 
 @pytest.mark.parametrize(

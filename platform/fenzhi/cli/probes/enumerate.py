@@ -35,8 +35,8 @@ NODE_BEHIND = {"CaseExplain": "InpatientCase"}
 NAMED = {"case": "InpatientCase"}
 """Ids whose name would fit several node types, and the one they name."""
 
-OVERRIDES = {"referenceCosts": {"year": 2024}}
-"""Values a field needs to have something to answer: reference costs are of the year before."""
+OVERRIDES = {"referenceCosts": {"year": 2024}, "catalogEditions": {"first": 2}}
+"""Values a field needs to have something to answer: reference costs are of the year before; each edition of a page is looked through."""
 
 CODE_NAMES = {
     "hospital": "hospital",

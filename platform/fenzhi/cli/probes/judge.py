@@ -42,13 +42,13 @@ class Verdicts:
         return [*sorted(self.asked - self.judged), *self.unheard]
 
 
-_AT_THE_DOOR = re.compile(r'"code": ?"(UNAUTHENTICATED|LOCKED_OUT|RATE_LIMITED|KEYS_UNAVAILABLE|UNAVAILABLE)"')
+_AT_THE_DOOR = re.compile(r'"code": ?"(UNAUTHENTICATED|LOCKED_OUT|RATE_LIMITED|KEYS_UNAVAILABLE|UNAVAILABLE|TOO_MUCH)"')
 
 
 def not_admitted(text: str) -> str:
     """The code with which an answer refuses whoever asks, whatever was asked (未获受理), or nothing.
 
-    A locked account, a token that is not believed, a budget used up: two such answers are alike word for word whether or not a wall
+    A locked account, a token that is not believed, a budget used up, a document that is too dear: two such answers are alike word for word whether or not a wall
     stands behind them, so neither proves anything. A refused signature is an answer: it is told of the message.
     """
     found = _AT_THE_DOOR.search(text)
