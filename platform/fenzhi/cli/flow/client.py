@@ -60,7 +60,8 @@ class Actor:
     async def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """One request, repeated while the API is away or busy: every change carries its idempotency key.
 
-        A token that is not believed any more, such as one that was signed out, is made anew once. Raises: ApiUnreachable.
+        A token that is not believed any more, such as one that was signed out, is made anew once; a budget used up is waited for, and
+        told where it does not come back. Raises: ApiUnreachable.
         """
         given = kwargs.pop("headers", {})
         may_renew = True
@@ -72,6 +73,10 @@ class Actor:
                 response = None
             if response is not None and response.status_code == 401 and may_renew:
                 self._made_at, may_renew = -1e9, False
+                continue
+            is_used_up = response is not None and response.status_code == 429 and "RATE_LIMITED" in response.text
+            if response is not None and is_used_up and attempt < _TRIES - 1:
+                await asyncio.sleep(float(response.headers.get("retry-after", "1")))  # A budget comes back by itself.
                 continue
             if response is not None and response.status_code not in (502, 503):
                 return response
