@@ -72,10 +72,13 @@ async def probed_world(
 async def cast_over(platform: Platform) -> AsyncIterator[Cast]:
     """Actors who speak to the application in this process (进程内角色)."""
     from fenzhi_graphql.app import application, wrapped
+    from fenzhi_graphql.rate import Budgets, Rates
 
     key = DevelopmentKey(ec.generate_private_key(ec.SECP256R1()))
     verifier = Verifier(issuer=ISSUER, audience=AUDIENCE, keys={key.key_id: key.private.public_key()})
-    app = wrapped(application(platform, verifier, os.urandom(32)))
+    # Everything is asked by the same few accounts; their budget is tried elsewhere.
+    budgets = Budgets(Rates(units_per_s=10**9, burst=10**9))
+    app = wrapped(application(platform, verifier, os.urandom(32), budgets=budgets))
 
     async def make_token(tenant: str, role: Role) -> str:
         subject, epoch = await development_account(platform.database, tenant, role)
